@@ -1,0 +1,65 @@
+# gridpact: `make help` lists what there is.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+RUN := $(VENV)/.ready-run
+DEV := $(VENV)/.ready-dev
+PIP := $(BIN)/python -m pip --disable-pip-version-check -q
+ARGS ?=
+.DEFAULT_GOAL := help
+.PHONY: help devnet test test-kill test-tamper test-web3 check format lint types imports bench lock contracts clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
+
+$(RUN): requirements.lock pyproject.toml
+	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
+	$(PIP) install --require-hashes -r requirements.lock
+	$(PIP) install --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(DEV): requirements-dev.lock $(RUN)
+	$(PIP) install --require-hashes -r requirements-dev.lock
+	@touch $@
+
+devnet: $(RUN) ## set up and let four households trade for a day (ARGS=--exit ends after the report)
+	$(BIN)/gridpact devnet up $(ARGS)
+
+test: $(DEV) ## set up and run the tests (no network, under ten minutes)
+	$(BIN)/pytest -n 2 $(ARGS)
+
+test-kill: $(DEV) ## kill -9 of validators and agents during the day, then of all four at once
+	$(BIN)/pytest -m kill $(ARGS)
+
+test-tamper: $(DEV) ## flip a byte of every kind of stored value: the audit names it
+	$(BIN)/pytest -m tamper $(ARGS)
+
+test-web3: $(DEV) ## a web3.py script with default settings against four validators
+	$(BIN)/pytest -m web3 $(ARGS)
+
+check: format lint types imports test ## everything that must be green
+
+format: $(DEV) ## formatting, checked
+	$(BIN)/ruff format --check .
+
+lint: $(DEV) ## ruff
+	$(BIN)/ruff check .
+
+types: $(DEV) ## mypy --strict
+	$(BIN)/mypy
+
+imports: $(DEV) ## the layers, by import-linter
+	$(BIN)/lint-imports
+
+bench: $(DEV) ## measure committed transfers/s and latency over four validators
+	$(BIN)/python -m benchmarks $(ARGS)
+
+contracts: ## recompile the Solidity sources (needs node and npm)
+	cd contracts && npm ci --no-audit --no-fund && node compile.mjs
+
+lock: $(DEV) ## renew the lock files (hashes only, no index named)
+	$(BIN)/pip-compile -q --strip-extras --generate-hashes --allow-unsafe --no-emit-index-url --no-emit-find-links --no-header --upgrade pyproject.toml requirements.in -o requirements.lock
+	$(BIN)/pip-compile -q --strip-extras --extra dev --generate-hashes --allow-unsafe --no-emit-index-url --no-emit-find-links --no-header --upgrade -c requirements.lock pyproject.toml requirements.in -o requirements-dev.lock
+
+clean: ## remove the environment and the caches
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info build
