@@ -1,0 +1,85 @@
+"""A validator's configuration, `node.toml` in its data directory."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+from node.parsing import ConfigError, Table
+
+CONFIG_NAME = "node.toml"
+DATABASE_NAME = "chain"
+WAL_NAME = "wal"
+DEFAULT_HOSTS = ["localhost", "127.0.0.1", "[::1]"]
+
+
+@dataclass(frozen=True, slots=True)
+class NodeConfig:
+    """What one validator process needs to know beside the genesis file.
+
+    Paths are absolute; end points are (host, port), port 0 meaning any free one.
+    """
+
+    directory: Path
+    genesis: Path
+    key: Path
+    passphrase_file: Path | None
+    p2p_listen: tuple[str, int]
+    rpc_listen: tuple[str, int]
+    rpc_hosts: tuple[str, ...]
+    log_level: str
+    log_format: str
+    map_size_gib: int
+
+
+def load_config(path: Path) -> NodeConfig:
+    """Read and check a node.toml.
+
+    Raises:
+        ConfigError: naming the file, the key and what was expected.
+    """
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(path, "", f"a readable file ({error.strerror})") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(path, "", f"TOML in UTF-8 ({error})") from None
+    base = path.parent.resolve()
+    top = Table(path, "", content)
+    node, p2p, rpc, log = top.table("node"), top.table("p2p"), top.table("rpc"), top.table("log", {})
+    passphrase_file = node.text("passphrase_file", "")
+    config = NodeConfig(
+        directory=base,
+        genesis=base / node.text("genesis"),
+        key=base / node.text("key"),
+        passphrase_file=base / passphrase_file if passphrase_file else None,
+        p2p_listen=p2p.endpoint("listen"),
+        rpc_listen=rpc.endpoint("listen"),
+        rpc_hosts=tuple(rpc.strings("hosts", DEFAULT_HOSTS)),
+        log_level=log.choice("level", ("debug", "info", "warning", "error"), "info"),
+        log_format=log.choice("format", ("json", "console"), "json"),
+        map_size_gib=node.integer("map_size_gib", 1, 1 << 14, 64),
+    )
+    for table in (top, node, p2p, rpc, log):
+        table.close()
+    return config
+
+
+def render_config(*, genesis: str, key: str, passphrase_file: str, p2p_listen: str, rpc_listen: str) -> str:
+    """Return the text of a new node.toml; paths are relative to its folder or absolute."""
+    return (
+        "# A gridpact validator. Paths are relative to this file.\n"
+        "[node]\n"
+        f'genesis = "{genesis}"\n'
+        f'key = "{key}"\n'
+        f'passphrase_file = "{passphrase_file}"  # empty: GRIDPACT_PASSPHRASE, or a prompt\n'
+        "\n[p2p]\n"
+        f'listen = "{p2p_listen}"\n'
+        "\n[rpc]\n"
+        f'listen = "{rpc_listen}"\n'
+        f"hosts = {DEFAULT_HOSTS!r}\n".replace("'", '"')
+        + "\n[log]\n"
+        'level = "info"\n'
+        'format = "json"\n'
+    )
