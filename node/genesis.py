@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ MAX_TIME_SCALE = 100_000
 
 @dataclass(frozen=True, slots=True)
 class GenesisMember:
-    """A founding member: its Ed25519 node key (32 bytes), where its validator listens, its Ethereum account (20 bytes)."""
+    """A founding member: its Ed25519 node key (32 bytes), where its validator listens, its account (20 bytes)."""
 
     name: str
     node_key: bytes
@@ -67,9 +68,7 @@ def load_genesis(path: Path) -> Genesis:
 
 def canonical_json(content: object) -> bytes:
     """Return the one encoding of `content` that is hashed: sorted keys, no spaces, ASCII."""
-    return json.dumps(
-        content, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False
-    ).encode()
+    return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode()
 
 
 def parse_genesis(content: object, path: Path | str = "genesis") -> Genesis:
@@ -120,9 +119,7 @@ def parse_genesis(content: object, path: Path | str = "genesis") -> Genesis:
 def _member(row: Table) -> GenesisMember:
     for account in row.strings("vouched", []):
         parse_hex(account, 20, lambda: row.error("vouched", "a list of 0x and 40 hexadecimal digits"))
-    member = GenesisMember(
-        row.text("name"), row.data("node_key", 32), row.endpoint("p2p"), row.data("account", 20)
-    )
+    member = GenesisMember(row.text("name"), row.data("node_key", 32), row.endpoint("p2p"), row.data("account", 20))
     row.close()
     return member
 
@@ -135,13 +132,8 @@ def _steps(clock: Table) -> tuple[tuple[int, int], ...]:
         if not (isinstance(row, list) and len(row) == 2 and all(type(part) is int for part in row)):
             raise clock.error("steps", expected)
         steps.append((row[0], row[1]))
-    rising = all(a < b for (a, _), (b, _) in zip(steps, steps[1:], strict=False))
-    if (
-        not steps
-        or steps[0][0] != 0
-        or not rising
-        or not all(1 <= scale <= MAX_TIME_SCALE for _, scale in steps)
-    ):
+    rising = all(a < b for (a, _), (b, _) in pairwise(steps))
+    if not steps or steps[0][0] != 0 or not rising or not all(1 <= scale <= MAX_TIME_SCALE for _, scale in steps):
         raise clock.error("steps", expected)
     return tuple(steps)
 

@@ -41,7 +41,8 @@ class ConsoleFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Return the record as one readable line (and the traceback, if there is one)."""
         fields = " ".join(f"{key}={value}" for key, value in _fields(record).items())
-        line = f"{self.formatTime(record, '%H:%M:%S')} {record.levelname:<7} {record.name}: {record.getMessage()} {fields}"
+        line = f"{self.formatTime(record, '%H:%M:%S')} {record.levelname:<7} {record.name}: {record.getMessage()}"
+        line = f"{line} {fields}"
         return line.rstrip() + ("\n" + self.formatException(record.exc_info) if record.exc_info else "")
 
 
