@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 
@@ -16,6 +19,7 @@ from benchmarks import machine, transfers
 from benchmarks.ethereum import Node
 
 RPC_PORT = 18545
+ARTIFACTS = Path(contracts.__file__).parent / "artifacts"
 GRIDPACT = str(Path(sys.executable).with_name("gridpact"))
 
 
@@ -24,12 +28,11 @@ def devnet(*words: str, data: Path) -> None:
     subprocess.run([GRIDPACT, "devnet", *words, "--data", str(data)], check=True)
 
 
-async def measure(runs: int, count: int, rounds: int) -> str:
+async def measure(compiled: Mapping[str, Any], runs: int, count: int, rounds: int) -> str:
     """Return the report of `runs` throughput runs of `count` transfers and `rounds` single transfers."""
     async with aiohttp.ClientSession() as session:
         nodes = [Node(session, f"http://127.0.0.1:{RPC_PORT + i}") for i in range(4)]
-        artifact = Path(contracts.__file__).parent / "artifacts" / "TestToken.json"
-        run = await transfers.deploy(nodes, artifact)
+        run = await transfers.deploy(nodes, compiled)
         milliseconds = await transfers.latency(session, run, rounds)
         figures = [await transfers.throughput(run, count) for _ in range(runs)]
     return transfers.summary(figures, milliseconds)
@@ -46,7 +49,8 @@ def main() -> None:
         data = Path(folder) / "devnet"
         try:
             devnet("up", "--no-market", "--detach", "--rpc-port", str(RPC_PORT), data=data)
-            report = asyncio.run(measure(options.runs, options.transfers, options.latency_rounds))
+            compiled = json.loads((ARTIFACTS / "TestToken.json").read_text(encoding="utf-8"))
+            report = asyncio.run(measure(compiled, options.runs, options.transfers, options.latency_rounds))
         finally:
             devnet("down", data=data)
         print("four validators, TLS on, log and database synced, load generator on the same machine")

@@ -1,18 +1,19 @@
 """Committed ERC-20 transfers per second, and submit-to-receipt latency, over four validators on one machine.
 
-TLS on, write-ahead log and database synced, the load generator on the same machine. Source: docs/performance.md, P1 and P2.
+TLS on, write-ahead log and database synced, the load generator on the same machine.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import statistics
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
 import aiohttp
+from eth_abi.abi import default_codec
 from eth_account.signers.local import LocalAccount
 
 from benchmarks.ethereum import Node, accounts, sign, transfer_data
@@ -62,14 +63,13 @@ class Run:
         return sign(sender, chain_id=self.chain_id, nonce=nonce, to=self.token, data=transfer_data(to.address, 1))
 
 
-async def deploy(nodes: list[Node], artifact: Path) -> Run:
+async def deploy(nodes: list[Node], compiled: Mapping[str, Any]) -> Run:
     """Deploy the test token and give every sender some of it.
 
     Args:
         nodes: the validators' RPC.
-        artifact: the compiled token; its constructor takes name, symbol and supply.
+        compiled: the token's artifact; its constructor takes name, symbol and supply.
     """
-    compiled = json.loads(artifact.read_text(encoding="utf-8"))
     senders = accounts(SENDERS)
     chain_id = int(await nodes[0].call("eth_chainId"), 16)
     run = Run(nodes, chain_id, "", senders)
@@ -94,14 +94,12 @@ async def deploy(nodes: list[Node], artifact: Path) -> Run:
     return run
 
 
-def constructor_arguments(abi: list[dict[str, object]]) -> str:
+def constructor_arguments(abi: list[dict[str, Any]]) -> str:
     """Return the ABI encoding (hexadecimal, no 0x) of the token's constructor arguments."""
-    from eth_abi import encode
-
     inputs = next((entry["inputs"] for entry in abi if entry["type"] == "constructor"), [])
     values = {"string": "Bench", "uint256": 10**24, "address": "0x" + "00" * 19 + "01"}
-    types = [str(item["type"]) for item in inputs]  # type: ignore[attr-defined]
-    return encode(types, [values[kind] for kind in types]).hex()
+    types = [str(item["type"]) for item in inputs]
+    return default_codec.encode(types, [values[kind] for kind in types]).hex()
 
 
 async def wait_for_receipt(node: Node, transaction: str) -> dict[str, str]:
