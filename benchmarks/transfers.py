@@ -96,7 +96,7 @@ async def deploy(nodes: list[Node], compiled: Mapping[str, Any]) -> Run:
 
 def constructor_arguments(abi: list[dict[str, Any]]) -> str:
     """Return the ABI encoding (hexadecimal, no 0x) of the token's constructor arguments."""
-    inputs = next((entry["inputs"] for entry in abi if entry["type"] == "constructor"), [])
+    inputs: list[dict[str, Any]] = next((entry["inputs"] for entry in abi if entry["type"] == "constructor"), [])
     values = {"string": "Bench", "uint256": 10**24, "address": "0x" + "00" * 19 + "01"}
     types = [str(item["type"]) for item in inputs]
     return default_codec.encode(types, [values[kind] for kind in types]).hex()
