@@ -392,8 +392,8 @@ contract Market is WindowClock, TariffBook, CashBook, EIP712, Multicall {
         Tariff memory tariff = tariffAt(window);
         _bookRetail(window, CashKind.Shortage, seller, tariff, contractedWh - sellerFilledWh);
         _book(window, CashKind.Penalty, seller, operator, _cost(_penalty, contractedWh - sellerFilledWh));
-        _book(window, CashKind.Unused, GRID, buyer, _cost(tariff.feedIn, contractedWh - buyerFilledWh));
-        _book(window, CashKind.LocalCharges, buyer, GRID, _cost(tariff.localCharges, deliveredWh));
+        _book(window, CashKind.Unused, GRID, buyer, _cost(tariff.feedInMicroeurPerKwh, contractedWh - buyerFilledWh));
+        _book(window, CashKind.LocalCharges, buyer, GRID, _cost(tariff.localChargesMicroeurPerKwh, deliveredWh));
         emit TransactionMade(tradeId, window, buyer, seller, sellerFilledWh, buyerFilledWh, deliveredWh);
         _collect(window, seller);
         _collect(window, buyer);
@@ -412,7 +412,7 @@ contract Market is WindowClock, TariffBook, CashBook, EIP712, Multicall {
         uint256 purchaseWh = position.importWh > position.boughtWh ? position.importWh - position.boughtWh : 0;
         Tariff memory tariff = tariffAt(window);
         _releaseOffers(window, household);
-        _book(window, CashKind.Surplus, GRID, household, _cost(tariff.feedIn, surplusWh));
+        _book(window, CashKind.Surplus, GRID, household, _cost(tariff.feedInMicroeurPerKwh, surplusWh));
         _bookRetail(window, CashKind.GridPurchase, household, tariff, purchaseWh);
         emit WindowSettled(window, household, surplusWh, purchaseWh);
         _collect(window, household);

@@ -4,11 +4,11 @@ pragma solidity 0.8.30;
 /// @notice The parts of a tariff, in micro-euro per kWh, valid from a window on.
 struct Tariff {
     uint64 validFromWindow;
-    uint32 energy;
-    uint32 grid;
-    uint32 levies;
-    uint32 localCharges;
-    uint32 feedIn;
+    uint32 energyMicroeurPerKwh;
+    uint32 gridMicroeurPerKwh;
+    uint32 leviesMicroeurPerKwh;
+    uint32 localChargesMicroeurPerKwh;
+    uint32 feedInMicroeurPerKwh;
 }
 
 /// @title Tariffs by window and the rails between which the street trades
@@ -27,7 +27,12 @@ abstract contract TariffBook {
 
     /// @notice A tariff holds from a window on.
     event TariffSet(
-        uint64 indexed validFromWindow, uint32 energy, uint32 grid, uint32 levies, uint32 localCharges, uint32 feedIn
+        uint64 indexed validFromWindow,
+        uint32 energyMicroeurPerKwh,
+        uint32 gridMicroeurPerKwh,
+        uint32 leviesMicroeurPerKwh,
+        uint32 localChargesMicroeurPerKwh,
+        uint32 feedInMicroeurPerKwh
     );
 
     /// @notice The genesis file's tariffs do not add up.
@@ -50,12 +55,19 @@ abstract contract TariffBook {
                 revert InvalidTariff("windows rise", i);
             }
             if (
-                tariff.energy % PRICE_TICK != 0 || tariff.grid % PRICE_TICK != 0 || tariff.levies % PRICE_TICK != 0
-                    || tariff.localCharges % PRICE_TICK != 0 || tariff.feedIn % PRICE_TICK != 0
+                tariff.energyMicroeurPerKwh % PRICE_TICK != 0 || tariff.gridMicroeurPerKwh % PRICE_TICK != 0
+                    || tariff.leviesMicroeurPerKwh % PRICE_TICK != 0
+                    || tariff.localChargesMicroeurPerKwh % PRICE_TICK != 0
+                    || tariff.feedInMicroeurPerKwh % PRICE_TICK != 0
             ) revert InvalidTariff("every part is a multiple of the tick", i);
             _tariffs.push(tariff);
             emit TariffSet(
-                tariff.validFromWindow, tariff.energy, tariff.grid, tariff.levies, tariff.localCharges, tariff.feedIn
+                tariff.validFromWindow,
+                tariff.energyMicroeurPerKwh,
+                tariff.gridMicroeurPerKwh,
+                tariff.leviesMicroeurPerKwh,
+                tariff.localChargesMicroeurPerKwh,
+                tariff.feedInMicroeurPerKwh
             );
         }
     }
@@ -71,8 +83,9 @@ abstract contract TariffBook {
     function rails(uint64 window) public view returns (uint32 lowestMicroeurPerKwh, uint32 highestMicroeurPerKwh) {
         Tariff memory tariff = tariffAt(window);
         uint32 retail = _retail(tariff);
-        lowestMicroeurPerKwh = tariff.feedIn;
-        highestMicroeurPerKwh = retail > tariff.localCharges ? retail - tariff.localCharges : 0;
+        lowestMicroeurPerKwh = tariff.feedInMicroeurPerKwh;
+        uint32 local = tariff.localChargesMicroeurPerKwh;
+        highestMicroeurPerKwh = retail > local ? retail - local : 0;
     }
 
     /// @dev price * energy, exact because prices are multiples of 1000 micro-euro per kWh.
@@ -81,7 +94,7 @@ abstract contract TariffBook {
     }
 
     function _retail(Tariff memory tariff) internal pure returns (uint32) {
-        return tariff.energy + tariff.grid + tariff.levies;
+        return tariff.energyMicroeurPerKwh + tariff.gridMicroeurPerKwh + tariff.leviesMicroeurPerKwh;
     }
 
     function _checkPrice(uint64 window, uint32 price) internal view {

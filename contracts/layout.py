@@ -1,0 +1,95 @@
+"""Consortium's storage read directly, by the compiler's committed layout: who may send, and who the members are.
+
+Block validity is judged with these on the parent state, so that no call is executed for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from eth_hash.auto import keccak
+
+from contracts.artifact import load_artifact
+from contracts.bindings.consortium import Member
+from contracts.system import CONSORTIUM
+
+ReadStorage = Callable[[bytes, int], int]
+"""(address of 20 bytes, slot) -> the value of the slot."""
+
+_MEMBER = "t_struct(Member)_storage"
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    accounts: int
+    members: int
+    vouching: int
+    fields: Mapping[str, tuple[int, int, int]]  # name -> (slot within the struct, offset in bytes, length in bytes)
+
+
+def vouching_member(read_storage: ReadStorage, account: bytes) -> bytes | None:
+    """Return the account of the member that vouches for `account`; None if nobody does."""
+    value = read_storage(CONSORTIUM, _mapping_slot(_layout().vouching, account))
+    return value.to_bytes(20, "big") if value else None
+
+
+def members(read_storage: ReadStorage) -> list[Member]:
+    """Return the members in the consortium's order."""
+    layout = _layout()
+    count = read_storage(CONSORTIUM, layout.accounts)
+    first = _array_slot(layout.accounts)
+    return [_member(read_storage, read_storage(CONSORTIUM, first + i).to_bytes(20, "big")) for i in range(count)]
+
+
+def _member(read_storage: ReadStorage, account: bytes) -> Member:
+    layout = _layout()
+    base = _mapping_slot(layout.members, account)
+
+    def number(name: str) -> int:
+        slot, offset, length = layout.fields[name]
+        return (read_storage(CONSORTIUM, base + slot) >> (8 * offset)) & ((1 << (8 * length)) - 1)
+
+    return Member(
+        account=number("account").to_bytes(20, "big"),
+        since_epoch=number("sinceEpoch"),
+        node_key=number("nodeKey").to_bytes(32, "big"),
+        name=number("name").to_bytes(32, "big").rstrip(b"\0").decode(errors="replace"),
+        endpoint=_string(read_storage, base + layout.fields["endpoint"][0]),
+    )
+
+
+def _string(read_storage: ReadStorage, slot: int) -> str:
+    word = read_storage(CONSORTIUM, slot)
+    if not word & 1:
+        return word.to_bytes(32, "big")[: (word & 0xFF) // 2].decode()
+    length = word // 2
+    first = _array_slot(slot)
+    words = (read_storage(CONSORTIUM, first + i).to_bytes(32, "big") for i in range((length + 31) // 32))
+    return b"".join(words)[:length].decode()
+
+
+def _mapping_slot(slot: int, key: bytes) -> int:
+    return int.from_bytes(keccak(key.rjust(32, b"\0") + slot.to_bytes(32, "big")), "big")
+
+
+def _array_slot(slot: int) -> int:
+    return int.from_bytes(keccak(slot.to_bytes(32, "big")), "big")
+
+
+@cache
+def _layout() -> _Layout:
+    storage: Any = load_artifact("Consortium").storage_layout
+    slots = {entry["label"]: int(entry["slot"]) for entry in storage["storage"]}
+    types = storage["types"]
+    return _Layout(
+        accounts=slots["_accounts"],
+        members=slots["_members"],
+        vouching=slots["_vouching"],
+        fields={
+            field["label"]: (int(field["slot"]), field["offset"], int(types[field["type"]]["numberOfBytes"]))
+            for field in types[_MEMBER]["members"]
+        },
+    )
