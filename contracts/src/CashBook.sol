@@ -17,9 +17,10 @@ enum CashKind {
 }
 
 /// @title The books of the market: one signed balance a party, and what is locked in deposits and escrows
-/// @notice Fiat tokens held by the market = sum of all balances + everything locked, always. A negative balance is a debt; it
-/// is paid by later credits, by payIn, or out of the party's wallet as far as it allows.
-/// @dev Every settlement writes `Cash` lines that sum to zero. THESIS-2017 section 6.2.3: state changes first, transfers last.
+/// @notice Fiat tokens held by the market = sum of all balances + everything locked, always. A negative balance is a debt;
+/// it is paid by later credits, by payIn, or out of the party's wallet as far as it allows.
+/// @dev Every settlement writes `Cash` lines that sum to zero. State changes come first and transfers last, every transfer
+/// is checked: Shvetsov, "Exploring auction based energy trade with the support of MAS and blockchain technology", 6.2.3.
 abstract contract CashBook {
     using SafeERC20 for IERC20;
 

@@ -50,8 +50,8 @@ contract MeterRegistry is ContractDomain, WindowClock {
         Intention intention;
     }
 
-    /// @notice The most meters that a genesis file may certify.
-    uint256 public constant MAX_METERS = 200;
+    /// @notice The most meters that a genesis file may certify: more would not fit a constructor (EIP-3860).
+    uint256 public constant MAX_METERS = 128;
     /// @notice The most quarters of one transaction: a day.
     uint256 public constant MAX_BATCH = 96;
 

@@ -1,0 +1,1 @@
+"""The contracts, run on py-evm's stock machinery."""
