@@ -1,0 +1,81 @@
+"""The buyer's side of a window: which offer to ask next, for which demand, and what is bought so far. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from agents.market.mechanism import Terms
+from agents.trading.plan import Demand
+from contracts.bindings.market_types import Offer
+
+MAX_ATTEMPTS = 2  # of one demand at one offer: a second one only after silence
+
+
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """Ask the seller of an offer for energy for a demand."""
+
+    demand: int
+    offer: Offer
+    wanted_wh: int
+
+
+@dataclass(slots=True)
+class Shopping:
+    """A window's demands and what became of them.
+
+    `bought_wh` holds what is agreed or signed for each demand; a signed acceptance that was never answered counts, because
+    its seller may still record it.
+    """
+
+    demands: tuple[Demand, ...]
+    minimum_lot_wh: int
+    bought_wh: list[int] = field(default_factory=list)
+    _attempts: dict[tuple[int, int], int] = field(default_factory=dict)
+    _closed: set[tuple[int, int]] = field(default_factory=set)
+    _sold_out: set[int] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.bought_wh = self.bought_wh or [0] * len(self.demands)
+
+    def next_errand(self, offers: Iterable[Offer], household: bytes) -> Errand | None:
+        """Return whom to ask next; None if nothing is wanted or nobody is left to ask.
+
+        Demands are served in their order. Offers are ranked by price, then the larger one, then the seller's address, then
+        the offer's number: whoever computes the ranking gets the same one.
+        """
+        ranked = sorted(offers, key=rank)
+        for demand, wanted in enumerate(self.demands):
+            open_wh = wanted.energy_wh - self.bought_wh[demand]
+            if open_wh < self.minimum_lot_wh:
+                continue
+            for offer in ranked:
+                closed = (demand, offer.offer_id) in self._closed or offer.offer_id in self._sold_out
+                if offer.seller == household or closed:
+                    continue
+                return Errand(demand, offer, open_wh)
+        return None
+
+    def began(self, errand: Errand) -> None:
+        """Note that a conversation about an errand began."""
+        key = (errand.demand, errand.offer.offer_id)
+        self._attempts[key] = self._attempts.get(key, 0) + 1
+
+    def agreed(self, errand: Errand, terms: Terms) -> None:
+        """Note an agreement, or a signature that nobody answered."""
+        self.bought_wh[errand.demand] += terms.energy_wh
+        self._closed.add((errand.demand, errand.offer.offer_id))
+
+    def failed(self, errand: Errand, reason: str, *, silent: bool = False) -> None:
+        """Note a conversation without an agreement; who was silent may be asked once more."""
+        if reason == "sold out":
+            self._sold_out.add(errand.offer.offer_id)
+        key = (errand.demand, errand.offer.offer_id)
+        if not silent or self._attempts.get(key, 0) >= MAX_ATTEMPTS:
+            self._closed.add(key)
+
+
+def rank(offer: Offer) -> tuple[int, int, bytes, int]:
+    """Return the order in which a buyer asks offers: the tie-break is total."""
+    return (offer.price_microeur_per_kwh, -offer.energy_wh, offer.seller, offer.offer_id)
