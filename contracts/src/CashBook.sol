@@ -17,10 +17,11 @@ enum CashKind {
 }
 
 /// @title The books of the market: one signed balance a party, and what is locked in deposits and escrows
-/// @notice Fiat tokens held by the market = sum of all balances + everything locked, always. A negative balance is a debt;
-/// it is paid by later credits, by payIn, or out of the party's wallet as far as it allows.
-/// @dev Every settlement writes `Cash` lines that sum to zero. State changes come first and transfers last, every transfer
-/// is checked: Shvetsov, "Exploring auction based energy trade with the support of MAS and blockchain technology", 6.2.3.
+/// @notice Fiat tokens held by the market = sum of all balances + everything locked, always. A negative balance is a
+/// debt; it is paid by later credits, by payIn, or out of the party's wallet as far as it allows.
+/// @dev Every settlement writes `Cash` lines that sum to zero. State changes come first and transfers last, every
+/// transfer is checked: Shvetsov, "Exploring auction based energy trade with the support of MAS and blockchain
+/// technology", 6.2.3.
 abstract contract CashBook {
     using SafeERC20 for IERC20;
 
@@ -36,7 +37,8 @@ abstract contract CashBook {
     /// @notice Micro-euro that lie in deposits and escrows.
     uint256 public lockedMicroeur;
 
-    /// @notice A line of a settlement: what `party` receives (or pays, negative). The lines of a transaction sum to zero.
+    /// @notice A line of a settlement: what `party` receives (or pays, negative). The lines of a transaction sum to
+    /// zero.
     event Cash(uint64 indexed window, address indexed party, CashKind indexed kind, int256 amountMicroeur);
     /// @notice The party owes after a settlement.
     event DebtBooked(address indexed party, uint64 indexed window, uint256 debtMicroeur);
@@ -65,7 +67,8 @@ abstract contract CashBook {
         operator = operator_;
     }
 
-    /// @notice Pays `amountMicroeur` of the caller's tokens in to the balance of `party`, which may be another's or the grid.
+    /// @notice Pays `amountMicroeur` of the caller's tokens in to the balance of `party`, which may be another's or the
+    /// grid.
     function payIn(address party, uint256 amountMicroeur) external {
         if (amountMicroeur == 0) revert ZeroAmount();
         _balances[party] += int256(amountMicroeur);
@@ -95,7 +98,8 @@ abstract contract CashBook {
         return available > 0 ? uint256(available) : 0;
     }
 
-    /// @dev Locks `amount` of the party's money: from its balance first, the rest by transferFrom; a debt is paid before.
+    /// @dev Locks `amount` of the party's money: from its balance first, the rest by transferFrom; a debt is paid
+    /// before.
     function _lock(address party, uint256 amount) internal {
         if (amount == 0) return;
         uint256 available = availableTo(party);

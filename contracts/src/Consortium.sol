@@ -4,11 +4,11 @@ pragma solidity 0.8.30;
 import {ContractDomain} from "./ContractDomain.sol";
 
 /// @title The consortium: who validates, who votes, and whose accounts may send
-/// @notice One household runs one validator and has one vote. A member vouches for accounts, and only vouched accounts may
-/// send transactions: nodes read `_vouching` in this contract's storage when they judge a block.
-/// @dev Source: Mezquita et al., "Towards a Blockchain-Based Peer-to-Peer Energy Marketplace", section 4.1 (a consortium
-/// governed by members with equal votes). The founding members come from the genesis file. Proposals, votes, epochs and
-/// evidence have their storage here; the functions that write it are not part of this version.
+/// @notice One household runs one validator and has one vote. A member vouches for accounts, and only vouched accounts
+/// may send transactions: nodes read `_vouching` in this contract's storage when they judge a block.
+/// @dev Source: Mezquita et al., "Towards a Blockchain-Based Peer-to-Peer Energy Marketplace", section 4.1 (a
+/// consortium governed by members with equal votes). The founding members come from the genesis file. Proposals, votes,
+/// epochs and evidence have their storage here; the functions that write it are not part of this version.
 contract Consortium is ContractDomain {
     /// @notice A member as others see it.
     struct Member {

@@ -4,8 +4,9 @@ pragma solidity 0.8.30;
 import {ERC20} from "@openzeppelin/contracts/token/ERC20/ERC20.sol";
 
 /// @title Attested energy as an ERC-20 token, in watt-hours
-/// @notice Tokens exist only while the market settles: attested export is minted to the seller, moved to the buyer and burnt
-/// against attested import in one transaction. A promise to deliver is not a token, and energy from the grid never is one.
+/// @notice Tokens exist only while the market settles: attested export is minted to the seller, moved to the buyer and
+/// burnt against attested import in one transaction. A promise to deliver is not a token, and energy from the grid
+/// never is one.
 /// @dev Sources: Mezquita et al., "Multi-Agent Architecture for Peer-to-Peer Electricity Trading", section II-A
 /// (guaranteed, auditable tokens); "Towards a Blockchain-Based Peer-to-Peer Energy Marketplace", section 4.1 (ERC-20).
 contract EnergyToken is ERC20 {

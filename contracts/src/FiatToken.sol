@@ -4,8 +4,8 @@ pragma solidity 0.8.30;
 import {ERC20} from "@openzeppelin/contracts/token/ERC20/ERC20.sol";
 
 /// @title Fiduciary money as an ERC-20 token, in micro-euro
-/// @notice Issuers that the consortium approved mint what they received and burn what they paid out, each with the hash of a
-/// receipt that serves once: tokens in circulation are receipts minus withdrawals, exactly.
+/// @notice Issuers that the consortium approved mint what they received and burn what they paid out, each with the hash
+/// of a receipt that serves once: tokens in circulation are receipts minus withdrawals, exactly.
 /// @dev Sources: Mezquita et al., "Multi-Agent Architecture for Peer-to-Peer Electricity Trading", section II-A;
 /// "Towards a Blockchain-Based Peer-to-Peer Energy Marketplace", section 4.1.
 contract FiatToken is ERC20 {

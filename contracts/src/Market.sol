@@ -12,8 +12,8 @@ import {Tariff, TariffBook} from "./TariffBook.sol";
 import {Schedule, WindowClock} from "./WindowClock.sol";
 
 /// @title The street's market for the energy of the next window
-/// @notice Offers and contracts for window w are made in window w - 1, delivered in w, and settled from w + 1 on against what
-/// the meters attested. Amounts are watt-hours and micro-euro; prices are micro-euro per kWh.
+/// @notice Offers and contracts for window w are made in window w - 1, delivered in w, and settled from w + 1 on
+/// against what the meters attested. Amounts are watt-hours and micro-euro; prices are micro-euro per kWh.
 /// @dev Sources: Mezquita et al., "Multi-Agent Architecture for Peer-to-Peer Electricity Trading based on Blockchain
 /// Technology", section II-A (the functions' names and meanings), and "Towards a Blockchain-Based Peer-to-Peer Energy
 /// Marketplace", section 4.1 (their order in a window) and 4.4 (penalties maintain the operator).
@@ -33,8 +33,8 @@ contract Market is WindowClock, TariffBook, CashBook, EIP712, Multicall {
         string ontology;
     }
 
-    /// @notice A promise to deliver in `window`. `depositMicroeur` is what is held for it now, `pledgedMicroeur` how much of
-    /// that its allocations need that no buyer has allowed yet.
+    /// @notice A promise to deliver in `window`. `depositMicroeur` is what is held for it now, `pledgedMicroeur` how
+    /// much of that its allocations need that no buyer has allowed yet.
     struct Offer {
         address seller;
         uint64 window;
@@ -59,8 +59,8 @@ contract Market is WindowClock, TariffBook, CashBook, EIP712, Multicall {
         Settled
     }
 
-    /// @notice A contract of `energyWh` at a price. `sellerBeforeWh` and `buyerBeforeWh` are what the same seller and buyer had
-    /// contracted for the same window when this contract was recorded: contracts fill in that order.
+    /// @notice A contract of `energyWh` at a price. `sellerBeforeWh` and `buyerBeforeWh` are what the same seller and
+    /// buyer had contracted for the same window when this contract was recorded: contracts fill in that order.
     struct Trade {
         address seller;
         uint32 energyWh;
@@ -80,7 +80,8 @@ contract Market is WindowClock, TariffBook, CashBook, EIP712, Multicall {
         Trade trade;
     }
 
-    /// @notice A household in a window: contracted, and the readings that its settlement uses once the first part is settled.
+    /// @notice A household in a window: contracted, and the readings that its settlement uses once the first part is
+    /// settled.
     struct Position {
         uint48 soldWh;
         uint48 boughtWh;
@@ -98,7 +99,8 @@ contract Market is WindowClock, TariffBook, CashBook, EIP712, Multicall {
     uint256 public constant MAX_INFO_BYTES = 256;
     /// @notice What a buyer signs (EIP-712).
     bytes32 public constant ACCEPTANCE_TYPEHASH = keccak256(
-        "Acceptance(uint64 window,address seller,address buyer,uint32 energyWh,uint32 priceMicroeurPerKwh,bytes32 negotiationId)"
+        "Acceptance(uint64 window,address seller,address buyer,uint32 energyWh,uint32 priceMicroeurPerKwh,"
+        "bytes32 negotiationId)"
     );
 
     MeterRegistry public immutable meters;
@@ -129,7 +131,9 @@ contract Market is WindowClock, TariffBook, CashBook, EIP712, Multicall {
         uint128 depositMicroeur
     );
     /// @notice A seller withdrew what was left of its offer.
-    event OfferWithdrawn(uint256 indexed offerId, uint64 indexed window, address indexed seller, uint256 returnedMicroeur);
+    event OfferWithdrawn(
+        uint256 indexed offerId, uint64 indexed window, address indexed seller, uint256 returnedMicroeur
+    );
     /// @notice A seller allocated energy to a buyer that had accepted.
     event EnergyAllocated(
         bytes32 indexed tradeId,
@@ -239,17 +243,19 @@ contract Market is WindowClock, TariffBook, CashBook, EIP712, Multicall {
         _minimumLotWh = parameters_.minimumLotWh;
     }
 
-    /// @notice Stores or renews what the calling agent says of itself: its household, how to start a negotiation with it, and
-    /// what it speaks. PublishInfo of both papers, step 1.
+    /// @notice Stores or renews what the calling agent says of itself: its household, how to start a negotiation with
+    /// it, and what it speaks. PublishInfo of both papers, step 1.
     function publishInfo(address household, string calldata endpoint, string calldata ontology) external {
-        uint256 longest = bytes(endpoint).length > bytes(ontology).length ? bytes(endpoint).length : bytes(ontology).length;
+        (uint256 first, uint256 second) = (bytes(endpoint).length, bytes(ontology).length);
+        uint256 longest = first > second ? first : second;
         if (longest > MAX_INFO_BYTES) revert InfoTooLong(longest, MAX_INFO_BYTES);
         _infos[msg.sender] =
             Info({household: household, publishedAtS: uint64(block.timestamp), endpoint: endpoint, ontology: ontology});
         emit InfoPublished(msg.sender, household, endpoint, ontology);
     }
 
-    /// @notice Offers `energyWh` of `window`, the next one, before the close of negotiation. MakeOffer of both papers, step 2.
+    /// @notice Offers `energyWh` of `window`, the next one, before the close of negotiation. MakeOffer of both papers,
+    /// step 2.
     /// @param priceMicroeurPerKwh the asking price.
     /// @param buyNowMicroeurPerKwh the price at which the seller accepts without negotiation ("cost of automatic
     /// adjudication"); 0 for none.
@@ -308,9 +314,11 @@ contract Market is WindowClock, TariffBook, CashBook, EIP712, Multicall {
         _unlock(msg.sender, returned);
     }
 
-    /// @notice The seller allocates energy of its offer to a buyer, in the recording margin. AllocateEnergy of the first paper.
-    /// @dev The second paper lets the seller publish the agreement, the first lets the consumer approve it; here both do, and
-    /// the escrow follows the money (allowTransaction). A price below the offer's raises the deposit as far as needed.
+    /// @notice The seller allocates energy of its offer to a buyer, in the recording margin. AllocateEnergy of the
+    /// first paper.
+    /// @dev The second paper lets the seller publish the agreement, the first lets the consumer approve it; here both
+    /// do, and the escrow follows the money (allowTransaction). A price below the offer's raises the deposit as far as
+    /// needed.
     /// @param signature the buyer's over acceptanceDigest(...), 65 bytes r, s, v.
     /// @return tradeId the acceptance's digest, which the buyer knows beforehand.
     function allocateEnergy(
@@ -344,8 +352,8 @@ contract Market is WindowClock, TariffBook, CashBook, EIP712, Multicall {
         _pledge(offer, energyWh, priceMicroeurPerKwh);
     }
 
-    /// @notice The buyer escrows energy * price, in the recording margin: from now on the contract binds both. AllowTransaction
-    /// of the first paper.
+    /// @notice The buyer escrows energy * price, in the recording margin: from now on the contract binds both.
+    /// AllowTransaction of the first paper.
     function allowTransaction(bytes32 tradeId) external {
         Trade storage trade = _trades[tradeId];
         if (trade.state == TradeState.None) revert UnknownTrade(tradeId);
@@ -370,8 +378,8 @@ contract Market is WindowClock, TariffBook, CashBook, EIP712, Multicall {
         _lock(msg.sender, escrow);
     }
 
-    /// @notice Settles a contract once its readings are there: tokens, price, shortage and unused energy. Anyone may call it,
-    /// once. MakeTransaction of both papers, step 6.
+    /// @notice Settles a contract once its readings are there: tokens, price, shortage and unused energy. Anyone may
+    /// call it, once. MakeTransaction of both papers, step 6.
     function makeTransaction(bytes32 tradeId) external {
         Trade storage trade = _trades[tradeId];
         if (trade.state == TradeState.None) revert UnknownTrade(tradeId);
@@ -400,9 +408,9 @@ contract Market is WindowClock, TariffBook, CashBook, EIP712, Multicall {
         if (deliveredWh > 0) energy.deliver(seller, buyer, deliveredWh);
     }
 
-    /// @notice Settles what a household's contracts leave of a window: export above its sales at feed-in, import above its
-    /// purchases at retail; and gives back what its offers still hold. Anyone may call it, once a household and window, also
-    /// for a household without contracts, so that its bill is complete.
+    /// @notice Settles what a household's contracts leave of a window: export above its sales at feed-in, import above
+    /// its purchases at retail; and gives back what its offers still hold. Anyone may call it, once a household and
+    /// window, also for a household without contracts, so that its bill is complete.
     function settleWindow(uint64 window, address household) external {
         _checkMeter(household);
         Position storage position = _takeReadings(window, household);
@@ -423,8 +431,8 @@ contract Market is WindowClock, TariffBook, CashBook, EIP712, Multicall {
         return _infos[agent];
     }
 
-    /// @notice The offers for `window` from `offset` on, at most `limit` and at most MAX_PAGE. GetOffers of the second paper,
-    /// step 3.
+    /// @notice The offers for `window` from `offset` on, at most `limit` and at most MAX_PAGE. GetOffers of the second
+    /// paper, step 3.
     function getOffers(uint64 window, uint256 offset, uint256 limit)
         external
         view
@@ -480,8 +488,8 @@ contract Market is WindowClock, TariffBook, CashBook, EIP712, Multicall {
         });
     }
 
-    /// @notice The least deposit of an offer: (retail - price) * energy + penalty * energy, the most that its seller can owe
-    /// beyond what the buyer pays.
+    /// @notice The least deposit of an offer: (retail - price) * energy + penalty * energy, the most that its seller
+    /// can owe beyond what the buyer pays.
     function depositRequired(uint64 window, uint32 energyWh, uint32 priceMicroeurPerKwh)
         public
         view
@@ -492,7 +500,8 @@ contract Market is WindowClock, TariffBook, CashBook, EIP712, Multicall {
         return _cost(gap, energyWh) + _cost(_penalty, energyWh);
     }
 
-    /// @notice What the buyer signs (EIP-712 with chain id and this contract), and the number of the trade that it becomes.
+    /// @notice What the buyer signs (EIP-712 with chain id and this contract), and the number of the trade that it
+    /// becomes.
     function acceptanceDigest(
         uint64 window,
         address seller,
@@ -524,7 +533,8 @@ contract Market is WindowClock, TariffBook, CashBook, EIP712, Multicall {
         _tradesIn[offer.window].push(tradeId);
     }
 
-    /// @dev Sets aside what the allocation needs of the offer's deposit, and raises the deposit when that is not enough.
+    /// @dev Sets aside what the allocation needs of the offer's deposit, and raises the deposit when that is not
+    /// enough.
     function _pledge(Offer storage offer, uint32 energyWh, uint32 price) private {
         uint128 pledged = offer.pledgedMicroeur + uint128(depositRequired(offer.window, energyWh, price));
         offer.pledgedMicroeur = pledged;
@@ -535,7 +545,8 @@ contract Market is WindowClock, TariffBook, CashBook, EIP712, Multicall {
         }
     }
 
-    /// @dev Gives back what the offers of a window hold that no recorded contract needs; bounded by MAX_OFFERS_PER_SELLER.
+    /// @dev Gives back what the offers of a window hold that no recorded contract needs; bounded by
+    /// MAX_OFFERS_PER_SELLER.
     function _releaseOffers(uint64 window, address seller) private {
         uint256[] storage ids = _offersOf[window][seller];
         uint256 released = 0;
@@ -553,8 +564,8 @@ contract Market is WindowClock, TariffBook, CashBook, EIP712, Multicall {
         _book(window, CashKind.Margin, GRID, operator, _cost(_operatorMargin, energyWh));
     }
 
-    /// @dev Takes a household's readings for good when the first part of its window is settled, so that all parts use the
-    /// same ones whatever is attested later.
+    /// @dev Takes a household's readings for good when the first part of its window is settled, so that all parts use
+    /// the same ones whatever is attested later.
     function _takeReadings(uint64 window, address household) private returns (Position storage position) {
         position = _positions[window][household];
         if (position.readingsTaken) return position;

@@ -5,9 +5,9 @@ import {ContractDomain} from "./ContractDomain.sol";
 import {Schedule, WindowClock} from "./WindowClock.sol";
 
 /// @title Certified meters and what they attest
-/// @notice A meter is an oracle with a key of its own, bound to one household. It attests every quarter-hour's import and
-/// export registers apart, once, when the quarter is over, and sends the transaction itself: whoever is no certified meter
-/// cannot attest anything.
+/// @notice A meter is an oracle with a key of its own, bound to one household. It attests every quarter-hour's import
+/// and export registers apart, once, when the quarter is over, and sends the transaction itself: whoever is no
+/// certified meter cannot attest anything.
 /// @dev Sources: Perekalskiy et al., section IV, eq. (1) and Table I (status report); Mezquita et al., "Multi-Agent
 /// Architecture for Peer-to-Peer Electricity Trading", section II-A (meters as sealed, audited oracles).
 contract MeterRegistry is ContractDomain, WindowClock {
@@ -127,8 +127,8 @@ contract MeterRegistry is ContractDomain, WindowClock {
 
     /// @notice Reports the household's state: D = P_gen * T - P_c * T + S_b over one window T, sell for D > 0, buy for
     /// D < 0. |D| above what the connection carries in T is an alert, which is judged first.
-    /// @dev Perekalskiy et al., eq. (1), Table I. D is available energy (the paper's text calls it demand). The energy of
-    /// (P_gen - P_c) * T is rounded towards zero to a watt-hour.
+    /// @dev Perekalskiy et al., eq. (1), Table I. D is available energy (the paper's text calls it demand). The energy
+    /// of (P_gen - P_c) * T is rounded towards zero to a watt-hour.
     function reportStatus(uint32 generationW, uint32 consumptionW, uint32 storedWh) external onlyDirect {
         Meter storage meter = _sender();
         int256 powerW = int256(uint256(generationW)) - int256(uint256(consumptionW));

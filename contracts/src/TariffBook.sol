@@ -12,11 +12,12 @@ struct Tariff {
 }
 
 /// @title Tariffs by window and the rails between which the street trades
-/// @notice Retail = energy + grid + levies. A trade's price lies in [feed-in, retail - local charges] of the delivery window;
-/// if that interval is empty there is no trade.
-/// @dev Source: Mezquita et al., "Towards a Blockchain-Based Peer-to-Peer Energy Marketplace", section 4.1, step 4 (the upper
-/// constraint is the price from outside the grid). The seller's production cost is its own private reserve. All prices are
-/// multiples of PRICE_TICK, so that price * Wh / 1000 is a whole number of micro-euro: nothing is ever rounded.
+/// @notice Retail = energy + grid + levies. A trade's price lies in [feed-in, retail - local charges] of the delivery
+/// window; if that interval is empty there is no trade.
+/// @dev Source: Mezquita et al., "Towards a Blockchain-Based Peer-to-Peer Energy Marketplace", section 4.1, step 4 (the
+/// upper constraint is the price from outside the grid). The seller's production cost is its own private reserve. All
+/// prices are multiples of PRICE_TICK, so that price * Wh / 1000 is a whole number of micro-euro: nothing is ever
+/// rounded.
 abstract contract TariffBook {
     /// @notice Prices are multiples of this, in micro-euro per kWh.
     uint32 public constant PRICE_TICK = 1000;

@@ -13,8 +13,8 @@ struct Schedule {
 }
 
 /// @title Window arithmetic, the only use that these contracts make of the block's timestamp
-/// @dev Source: Mezquita et al., "Towards a Blockchain-Based Peer-to-Peer Energy Marketplace", section 4.1 (windows of an
-/// hour, negotiation until minute 55, a margin of 5 minutes to record the agreements).
+/// @dev Source: Mezquita et al., "Towards a Blockchain-Based Peer-to-Peer Energy Marketplace", section 4.1 (windows of
+/// an hour, negotiation until minute 55, a margin of 5 minutes to record the agreements).
 abstract contract WindowClock {
     uint64 internal immutable _windowZeroS;
     uint32 internal immutable _windowLengthS;
@@ -24,8 +24,8 @@ abstract contract WindowClock {
     uint32 internal immutable _settlementDeadlineWindows;
     uint32 internal immutable _quartersPerWindow;
 
-    /// @notice The genesis schedule does not add up: lengths are positive, quarters divide the window, and the recording
-    /// margin ends within it.
+    /// @notice The genesis schedule does not add up: lengths are positive, quarters divide the window, and the
+    /// recording margin ends within it.
     error InvalidSchedule(Schedule schedule);
     /// @notice The first window has not begun.
     error BeforeFirstWindow(uint256 nowS, uint256 windowZeroS);
