@@ -1,7 +1,7 @@
 """What a household pays for a day, with and without the market, and how far the street lives on its own sun.
 
-Without the market: the same load and sun, the battery in own-use mode, import × retail − export × feed-in per quarter. If a battery
-ends fuller or emptier than it began, the difference is priced at feed-in and shown.
+Without the market: the same load and sun, the battery in own-use mode, import × retail − export × feed-in per
+quarter. If a battery ends fuller or emptier than it began, the difference is priced at feed-in and shown.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from contracts.bindings.market_types import Tariff
 class Bill:
     """A household's bill in micro-euro; positive is to pay.
 
-    `energy_microeur` is what was booked, `stored_microeur` the value at feed-in of what the battery holds more (negative: less)
-    than at the start, and `total_microeur` the first less the second.
+    `energy_microeur` is what was booked, `stored_microeur` the value at feed-in of what the battery holds more
+    (negative: less) than at the start, and `total_microeur` the first less the second.
     """
 
     energy_microeur: int
@@ -102,7 +102,8 @@ def household_balance(readings: Sequence[Reading]) -> Balance:
 
 
 def street_quarters(households: Mapping[str, Sequence[Reading]]) -> tuple[Balance, ...]:
-    """Return the street's balance by quarter: what its households do not give each other flows through the common connection.
+    """Return the street's balance by quarter: what its households do not give each other flows through the common
+    connection.
 
     Args:
         households: quarters by household, all equally long.

@@ -1,6 +1,7 @@
 """The chain clock as a node tells it: wall time mapped to chain time, piecewise linear.
 
-Source: the `grid_clock` method of a node: segments [wall_ms, chain_s, scale]. Before the first segment the chain clock stands.
+Source: the `grid_clock` method of a node: segments [wall_ms, chain_s, scale]. Before the first segment the chain
+clock stands.
 """
 
 from __future__ import annotations

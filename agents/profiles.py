@@ -1,7 +1,8 @@
 """SimBench profiles as energy by quarter-hour: one connection's load and sun, in whole watt-hours.
 
-The files are read by row: UTC = 2015-12-31T23:00Z + 15 min × row. A profile column is a fraction of rated power; fraction
-× kW × ¼ h is the energy of the quarter, summed over a connection's profiles of a kind and rounded half up once.
+The files are read by row: UTC = 2015-12-31T23:00Z + 15 min × row. A profile column is a fraction of rated power;
+fraction × kW × ¼ h is the energy of the quarter, summed over a connection's profiles of a kind and rounded half up
+once.
 """
 
 from __future__ import annotations

@@ -1,7 +1,9 @@
-"""A street's day in one process, without chain or sockets: the same devices, forecasts, plans and negotiations as the agents'.
+"""A street's day in one process, without chain or sockets: the same devices, forecasts, plans and negotiations as the
+agents'.
 
-It answers what a day should give (contracts, prices, bills, self-sufficiency) in a second, and what perfect foresight would have given.
-Negotiations run one after another, buyers in the order of their names, so that a day is the same every time.
+It answers what a day should give (contracts, prices, bills, self-sufficiency) in a second, and what perfect foresight
+would have given. Negotiations run one after another, buyers in the order of their names, so that a day is the same
+every time.
 """
 
 from __future__ import annotations

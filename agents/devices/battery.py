@@ -1,7 +1,7 @@
 """A battery in whole watt-hours: it loses on both ways, keeps a reserve, and never charges and discharges at once.
 
-Every rounding is a loss: what is stored of a charge is rounded down, what is taken for a discharge is rounded up. So in every
-step charged − discharged = gained + lost with lost ≥ 0, exactly.
+Every rounding is a loss: what is stored of a charge is rounded down, what is taken for a discharge is rounded up. So
+in every step charged − discharged = gained + lost with lost ≥ 0, exactly.
 """
 
 from __future__ import annotations

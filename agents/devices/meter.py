@@ -43,8 +43,8 @@ def meter_quarter(
 ) -> Reading:
     """Let the battery bring the connection as near to the wanted net import as it can, then register.
 
-    With nothing contracted the wanted net import is zero: that is own-use mode. A battery reacts to the load and sun of the
-    moment; it takes no part in any decision to trade.
+    With nothing contracted the wanted net import is zero: that is own-use mode. A battery reacts to the load and sun
+    of the moment; it takes no part in any decision to trade.
 
     Args:
         load_wh: what was used.

@@ -6,9 +6,9 @@ A conversation, seen from the buyer:
        │ refuse, failure,      │ ▲ reject-proposal: next round           │ failure, time-out
        └ time-out ─────────────┴─┴─────────────────────────────────────► ENDED
 
-The seller keeps one book an offer: what is left of it and where each conversation stands. Energy is bound only by a signed
-acceptance, first come first served, so that a buyer that falls silent blocks nobody. No answer in time ends a conversation;
-there is no state that waits for ever.
+The seller keeps one book an offer: what is left of it and where each conversation stands. Energy is bound only by a
+signed acceptance, first come first served, so that a buyer that falls silent blocks nobody. No answer in time ends a
+conversation; there is no state that waits for ever.
 """
 
 from __future__ import annotations
@@ -215,7 +215,8 @@ class SellerRules:
 
 @dataclass(frozen=True, slots=True)
 class SellerTalk:
-    """The seller's side of one conversation: its round, its price, and what it accepted of the buyer's (None: nothing)."""
+    """The seller's side of one conversation: its round, its price, and what it accepted of the buyer's (None:
+    nothing)."""
 
     buyer: bytes
     energy_wh: int

@@ -1,7 +1,7 @@
 """The ontology `gridpact-energy/1`: what agents say to each other when they negotiate, as signed envelopes.
 
-After FIPA ACL: cfp, propose, accept-proposal, reject-proposal, inform, refuse, failure. A conversation is about one offer and is
-opened by the buyer:
+After FIPA ACL: cfp, propose, accept-proposal, reject-proposal, inform, refuse, failure. A conversation is about one
+offer and is opened by the buyer:
 
     buyer → seller   cfp                the energy that it wants of an offer
     seller → buyer   propose | refuse   energy and price
@@ -13,7 +13,8 @@ opened by the buyer:
                      inform             the signed acceptance is in its hands: the trade's number
                      failure            it cannot: sold out meanwhile, closed, or a wrong signature
 
-Content is plain JSON with exactly these fields; everything else is refused. Energy in watt-hours, prices in micro-euro per kWh.
+Content is plain JSON with exactly these fields; everything else is refused. Energy in watt-hours, prices in
+micro-euro per kWh.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ from typing import Any
 
 from eth_hash.auto import keccak
 from eth_keys.datatypes import PrivateKey, Signature
-from eth_keys.exceptions import BadSignature, ValidationError
+from eth_keys.exceptions import BadSignature
+from eth_utils.exceptions import ValidationError
 
 ONTOLOGY = "gridpact-energy/1"
 MAX_REASON_CHARACTERS = 200
@@ -124,8 +126,8 @@ _BYTES_LENGTHS = {"signature": (0, 65), "trade_id": (32,)}
 class Envelope:
     """One message: who says what to whom in which conversation, and until when an answer is of use.
 
-    `conversation_id` is 32 bytes and becomes the negotiation's number on chain; `sequence` rises within a sender's part of
-    a conversation; `sender` and `receiver` are household accounts; `reply_by_s` is chain time in seconds.
+    `conversation_id` is 32 bytes and becomes the negotiation's number on chain; `sequence` rises within a sender's
+    part of a conversation; `sender` and `receiver` are household accounts; `reply_by_s` is chain time in seconds.
     """
 
     chain_id: int

@@ -1,9 +1,9 @@
 """The two-settlement rule in integers, as the Market contract books it: for forecasts of a bill and to check one.
 
-For a contract of q at price p, with e the seller's attested export and m the buyer's attested import left for it: the seller gets
-p·q − retail·(q−e)⁺, the buyer pays p·q − feed_in·(q−m)⁺; what a household exports beyond its sales is paid at feed-in, what it
-imports beyond its purchases costs retail, once a window. Contracts fill in the order recorded. Prices are multiples of the tick,
-so that nothing is rounded, and the lines of a window add up to zero.
+For a contract of q at price p, with e the seller's attested export and m the buyer's attested import left for it: the
+seller gets p·q − retail·(q−e)⁺, the buyer pays p·q − feed_in·(q−m)⁺; what a household exports beyond its sales is
+paid at feed-in, what it imports beyond its purchases costs retail, once a window. Contracts fill in the order
+recorded. Prices are multiples of the tick, so that nothing is rounded, and the lines of a window add up to zero.
 """
 
 from __future__ import annotations

@@ -25,8 +25,8 @@ class Errand:
 class Shopping:
     """A window's demands and what became of them.
 
-    `bought_wh` holds what is agreed or signed for each demand; a signed acceptance that was never answered counts, because
-    its seller may still record it.
+    `bought_wh` holds what is agreed or signed for each demand; a signed acceptance that was never answered counts,
+    because its seller may still record it.
     """
 
     demands: tuple[Demand, ...]
@@ -42,8 +42,8 @@ class Shopping:
     def next_errand(self, offers: Iterable[Offer], household: bytes) -> Errand | None:
         """Return whom to ask next; None if nothing is wanted or nobody is left to ask.
 
-        Demands are served in their order. Offers are ranked by price, then the larger one, then the seller's address, then
-        the offer's number: whoever computes the ranking gets the same one.
+        Demands are served in their order. Offers are ranked by price, then the larger one, then the seller's address,
+        then the offer's number: whoever computes the ranking gets the same one.
         """
         ranked = sorted(offers, key=rank)
         for demand, wanted in enumerate(self.demands):

@@ -1,7 +1,8 @@
 """The default strategy: concessions by a stated rule.
 
-The price of round k of N is opening + (reserve − opening) × k / (N − 1), rounded to the tick towards the opening (so never
-beyond the reserve) and cut to the rails. A side accepts what is at least as good as the price that it would name next.
+The price of round k of N is opening + (reserve − opening) × k / (N − 1), rounded to the tick towards the opening (so
+never beyond the reserve) and cut to the rails. A side accepts what is at least as good as the price that it would
+name next.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """What a household wants of the coming window: how much to buy for own use, how much to store, how much to sell.
 
-Pure: forecast, charge state and limits in, a plan out. The battery buys in its charging hours for the evening and sells in its
-selling hours what its own household will not need until it charges again; in all other hours it serves its own household.
+Pure: forecast, charge state and limits in, a plan out. The battery buys in its charging hours for the evening and
+sells in its selling hours what its own household will not need until it charges again; in all other hours it serves
+its own household.
 """
 
 from __future__ import annotations
@@ -84,8 +85,9 @@ class WindowPlan:
 class Outlook:
     """What a plan rests on.
 
-    `coming` is the forecast of the delivery window's quarters, `own_need_wh` what the household will take from its battery after
-    the window and before it charges again, `start_soc_wh` the charge state expected when the window begins.
+    `coming` is the forecast of the delivery window's quarters, `own_need_wh` what the household will take from its
+    battery after the window and before it charges again, `start_soc_wh` the charge state expected when the window
+    begins.
     """
 
     window: int

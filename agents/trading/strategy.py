@@ -21,7 +21,8 @@ class Side(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """A side's private limits in micro-euro per kWh: it begins at `opening` and never goes beyond `reserve`, in `rounds`."""
+    """A side's private limits in micro-euro per kWh: it begins at `opening` and never goes beyond `reserve`, in
+    `rounds`."""
 
     opening_microeur_per_kwh: int
     reserve_microeur_per_kwh: int
@@ -30,7 +31,8 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """Where a negotiation stands for one side: its round from 0, its limits, the rails, and what the other side said last."""
+    """Where a negotiation stands for one side: its round from 0, its limits, the rails, and what the other side said
+    last."""
 
     side: Side
     round: int
@@ -47,7 +49,8 @@ class Strategy(Protocol):
         ...
 
     def accepts(self, situation: Situation) -> bool:
-        """Return whether to take `offered_microeur_per_kwh` rather than to go on with this side's price of the round."""
+        """Return whether to take `offered_microeur_per_kwh` rather than to go on with this side's price of the
+        round."""
         ...
 
     def gives_up(self, situation: Situation) -> bool:
