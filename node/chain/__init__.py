@@ -1,0 +1,1 @@
+"""Headers, both chains, the Merkle Mountain Range, receipts, transactions, proofs: values, pure functions."""
