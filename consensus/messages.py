@@ -121,5 +121,6 @@ class Body:
     body: bytes
 
 
-Message = Proposal | SignedVote | ViewChange | NewView | Status | BlocksRequest | CertifiedBlock | BodyRequest | Body
+ProtocolMessage = Proposal | SignedVote | ViewChange | NewView
+Message = ProtocolMessage | Status | BlocksRequest | CertifiedBlock | BodyRequest | Body
 Record = SignedVote | ViewChange | Certificate | Body  # what a validator writes down before a message leaves

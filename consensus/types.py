@@ -154,5 +154,6 @@ class ValidatorSet:
         """Return a plain sentence if this set tolerates no fault at all; None otherwise."""
         if self.faults > 0:
             return None
-        who = "the only validator" if self.size == 1 else f"any one of {self.size} validators"
-        return f"{self.size} validator(s) tolerate no fault: if {who} is down, nothing commits; four tolerate one"
+        return (
+            f"{self.size} validator(s) tolerate no fault: a dishonest one can stop or fork the chain; four tolerate one"
+        )

@@ -2,12 +2,49 @@
 
 from __future__ import annotations
 
+import logging
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from consensus.types import Domain, Height, ValidatorSet, View
-from node.driver.events import Effect, Event
+from consensus.actions import (
+    Action,
+    Broadcast,
+    BuildProposal,
+    Cancel,
+    CommitBlock,
+    Execute,
+    ForwardWork,
+    Persist,
+    Reject,
+    Schedule,
+    Send,
+    ServeBlocks,
+    Sign,
+)
+from consensus.certificates import Certificate
+from consensus.codec import (
+    MAX_BLOCKS,
+    InvalidPeerMessage,
+    decode_certificate,
+    decode_message,
+    decode_record,
+    encode_message,
+    encode_record,
+)
+from consensus.core import step
+from consensus.inputs import Committed, Input, Received, Signed, Started
+from consensus.messages import Body, CertifiedBlock, Record, ViewChange
+from consensus.state import Config, Stage, recover
+from consensus.types import Domain, Height, SignedVote, ValidatorSet, View
+from node.driver.events import Effect, Event, MessageReceived
 from node.driver.ports import Archive, Clock, Log, Signer, Transport
+from node.driver.signer import Contradiction
+
+SERVED_BYTES = 1024 * 1024  # certified blocks sent for one request, beyond the first: a second on a fast line
+MAX_RECORD_BODY_BYTES = 2**32 - 1  # our own log is read whatever today's bound on bodies is
+
+log = logging.getLogger("driver")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,36 +89,58 @@ class Driver:
         signer: Signer,
         archive: Archive,
     ) -> None:
-        raise NotImplementedError
+        self._clock = clock
+        self._transport = transport
+        self._log = log
+        self._signer = signer
+        self._archive = archive
+        self._max_body_bytes = config.max_body_bytes
+        records = [decode_record(raw, max_body_bytes=MAX_RECORD_BODY_BYTES) for raw in log.records()]
+        signer.restore(vote.vote for vote in map(_own_vote, records) if vote is not None)
+        core_config = Config(
+            me=signer.node_key,
+            domain=config.domain,
+            hash_of_body=config.hash_of_body,
+            max_body_bytes=config.max_body_bytes,
+            view_timeout_ms=config.view_timeout_ms,
+            max_view_timeout_ms=config.max_view_timeout_ms,
+            status_ms=config.status_ms,
+        )
+        self._state = recover(core_config, Height(height), validators, records)
 
     @property
     def height(self) -> Height:
         """The height that is being decided."""
-        raise NotImplementedError
+        return self._state.height
 
     @property
     def view(self) -> View:
         """The view it is in, or wants to enter."""
-        raise NotImplementedError
+        return self._state.view
+
+    @property
+    def stage(self) -> Stage:
+        """Where it stands within the view."""
+        return self._state.stage
 
     @property
     def leader(self) -> bytes:
         """The node key of this height's and view's leader."""
-        raise NotImplementedError
+        return self._state.leader
 
     @property
     def validators(self) -> ValidatorSet:
         """The validators of the height that is being decided."""
-        raise NotImplementedError
+        return self._state.validators
 
     @property
     def warning(self) -> str | None:
         """A plain sentence if the validators tolerate no fault; None otherwise."""
-        raise NotImplementedError
+        return self._state.validators.warning
 
     def start(self) -> list[Effect]:
         """Begin, with what the log restored. Call `handle(WorkAvailable())` afterwards if something waits."""
-        raise NotImplementedError
+        return self._run(Started())
 
     def handle(self, event: Event) -> list[Effect]:
         """Process one event; what had to be durable is, and what had to be sent was, when it returns.
@@ -89,4 +148,81 @@ class Driver:
         Raises:
             WriteAheadLogError: the log cannot be written. The node must stop; it is safe to start it again.
         """
-        raise NotImplementedError
+        if not isinstance(event, MessageReceived):
+            return self._run(event)
+        try:
+            message = decode_message(event.payload, max_body_bytes=self._max_body_bytes)
+        except InvalidPeerMessage as error:
+            return [Reject(event.sender, error.reason)]
+        return self._run(Received(event.sender, message))
+
+    def _run(self, event: Input) -> list[Effect]:
+        """Step until nothing is left to sign; then one write of all records; then everything that leaves."""
+        height = self._state.height
+        records: list[Record] = []
+        leaving: list[Action] = []
+        pending = deque(self._step(event))
+        while pending:
+            action = pending.popleft()
+            match action:
+                case Sign():
+                    pending.extendleft(reversed(self._sign(action)))
+                case Persist(batch):
+                    records.extend(batch)
+                case _:
+                    leaving.append(action)
+        if isinstance(event, Committed) and self._state.height > height:
+            self._log.clear()
+        if records:
+            self._log.append([encode_record(record) for record in records])
+        return [effect for action in leaving for effect in self._leave(action)]
+
+    def _step(self, event: Input) -> list[Action]:
+        self._state, actions = step(self._state, event)
+        return actions
+
+    def _sign(self, request: Sign) -> list[Action]:
+        try:
+            votes = tuple(self._signer.sign(vote) for vote in request.votes)
+        except Contradiction as error:
+            log.warning("the signer refused, so we abstain", extra={"reason": str(error)})
+            return []
+        return self._step(Signed(votes))
+
+    def _leave(self, action: Action) -> list[Effect]:
+        match action:
+            case Send(to, message):
+                self._transport.send(to, encode_message(message))
+            case Broadcast(message):
+                self._transport.broadcast(encode_message(message))
+            case Schedule(timer, delay_ms):
+                self._clock.schedule(timer, delay_ms)
+            case Cancel(kind):
+                self._clock.cancel(kind)
+            case ServeBlocks(to, height, count):
+                self._serve(to, height, count)
+            case BuildProposal() | Execute() | CommitBlock() | ForwardWork() | Reject():
+                return [action]
+            case Sign() | Persist():
+                raise AssertionError("signed and persisted before anything leaves")
+        return []
+
+    def _serve(self, to: bytes, height: Height, count: int) -> None:
+        served_bytes = 0
+        for number in range(height, height + min(count, MAX_BLOCKS)):
+            found = self._archive.certified_block(number)
+            if found is None or served_bytes > SERVED_BYTES:
+                return
+            body, certificate = found
+            served_bytes += len(body)
+            self._transport.send(to, encode_message(CertifiedBlock(body, decode_certificate(certificate))))
+
+
+def _own_vote(record: Record) -> SignedVote | None:
+    match record:
+        case SignedVote():
+            return record
+        case ViewChange(vote):
+            return vote
+        case Certificate() | Body():
+            return None

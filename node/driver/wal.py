@@ -3,8 +3,8 @@
 One file, append-only. A frame is `magic 4 ‖ length 4 ‖ CRC-32 of these 8 ‖ CRC-32 of the payload ‖ payload`, integers
 big-endian, and holds one batch of records; a batch is written and synced as one frame, so at most the last frame can be
 torn. A torn tail is dropped on opening; damage that valid frames follow is an error, because a synced vote is gone. The
-first frame holds a salt and names the chain. All later checksums start from the salt, so that a peer cannot hide a frame
-in a block's body that would look valid after a power cut.
+first frame holds a salt and names the chain. All later checksums start from the salt, so that a peer cannot hide in a
+block's body a frame that would look valid after a power cut.
 """
 
 from __future__ import annotations
