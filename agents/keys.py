@@ -8,7 +8,7 @@ import os
 import secrets
 from pathlib import Path
 
-from eth_keyfile import create_keyfile_json, decode_keyfile_json
+from eth_keyfile.keyfile import create_keyfile_json, decode_keyfile_json
 from eth_keys.datatypes import PrivateKey
 
 from agents.errors import AgentError
