@@ -240,6 +240,18 @@ def render_household(
     )
 
 
+def render_operator(*, rpc: str, fund_microeur: int = 50_000_000) -> str:
+    """Return the text of a new operator.toml."""
+    return (
+        "# The microgrid operator. Paths are relative to this file, money in micro-euro.\n"
+        "[operator]\n"
+        f'rpc = "{rpc}"\n'
+        'key = "operator-key.json"\n'
+        'passphrase_file = "passphrase"\n'
+        f"fund_microeur = {fund_microeur}\n"
+    )
+
+
 DEFAULT_STRATEGY = """[strategy]
 name = "concession"
 

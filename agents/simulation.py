@@ -37,7 +37,7 @@ from agents.market.ontology import AcceptProposal, Body, Inform
 from agents.market.settlement import Contract, Registers, WindowBooks, settle_window
 from agents.profiles import QUARTER_S, ConnectionProfile, row_at
 from agents.trading.buyer import Errand, Shopping
-from agents.trading.plan import Outlook, Trading, WindowPlan, expected_soc_wh, make_plan
+from agents.trading.plan import Outlook, Trading, WindowPlan, expected_soc_wh, make_plan, windows_until_charging
 from agents.trading.seller import asking_for
 from agents.trading.strategy import Strategy
 from contracts.bindings.market_types import Offer, Parameters, Tariff
@@ -268,11 +268,3 @@ class Street:
 
     def _rows(self, window: int) -> range:
         return range(self._row(window), self._row(window + 1))
-
-
-def windows_until_charging(trading: Trading, hour: int, windows_per_day: int) -> int:
-    """Return how many windows after the one at `hour` a battery serves its household before it charges again."""
-    if trading.storage is None:
-        return 0
-    first = trading.storage.charge_hours.first * windows_per_day // 24
-    return (first - hour * windows_per_day // 24 - 1) % windows_per_day

@@ -39,6 +39,11 @@ class Shopping:
     def __post_init__(self) -> None:
         self.bought_wh = self.bought_wh or [0] * len(self.demands)
 
+    def open_wh(self) -> int:
+        """Return what is still wanted, lots that are too small left out."""
+        gaps = [demand.energy_wh - bought for demand, bought in zip(self.demands, self.bought_wh, strict=True)]
+        return sum(gap for gap in gaps if gap >= self.minimum_lot_wh)
+
     def next_errand(self, offers: Iterable[Offer], household: bytes) -> Errand | None:
         """Return whom to ask next; None if nothing is wanted or nobody is left to ask.
 

@@ -159,6 +159,14 @@ def expected_soc_wh(
     return soc_wh
 
 
+def windows_until_charging(trading: Trading, hour: int, windows_per_day: int) -> int:
+    """Return how many windows after the one at `hour` a battery serves its household before it charges again."""
+    if trading.storage is None:
+        return 0
+    first = trading.storage.charge_hours.first * windows_per_day // 24
+    return (first - hour * windows_per_day // 24 - 1) % windows_per_day
+
+
 def _can_buy(limits: Limits, rails: Rails) -> bool:
     return rails.lowest_microeur_per_kwh <= min(limits.reserve_microeur_per_kwh, rails.highest_microeur_per_kwh)
 

@@ -1,0 +1,162 @@
+"""`gridpact household`: set up and run a household's agents or the operator, and print a household's bill."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import signal
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from agents.configuration import (
+    HOUSEHOLD_CONFIG,
+    OPERATOR_CONFIG,
+    load_household,
+    load_operator,
+    render_household,
+    render_operator,
+)
+from agents.errors import AgentError
+from agents.keys import KeyFileError, create_key
+
+app = typer.Typer(no_args_is_help=True, help="A household's agents: meter, sun, battery, buyer, seller; its bill.")
+
+ConfigOption = Annotated[Path, typer.Option("--config", help="The configuration file.")]
+DirectoryOption = Annotated[Path, typer.Option("--directory", help="A new folder for configuration, keys and journal.")]
+RpcOption = Annotated[str, typer.Option("--rpc", help="The household's own node.")]
+
+
+@app.command()
+def init(
+    directory: DirectoryOption,
+    name: Annotated[str, typer.Option("--name", help="The household's name.")],
+    connection: Annotated[str, typer.Option("--connection", help="Its connection in the profile data.")],
+    data: Annotated[Path, typer.Option("--data", help="The folder with the profile data.")],
+    rpc: RpcOption = "http://127.0.0.1:8545",
+    listen: Annotated[str, typer.Option("--listen", help="Where its agents listen, HOST:PORT.")] = "127.0.0.1:9001",
+    load_shift_weeks: Annotated[int, typer.Option("--load-shift-weeks", help="Shift of the household load.")] = 0,
+) -> None:
+    """Write a household's configuration and keys; print the accounts that a genesis file needs."""
+
+    def write() -> None:
+        passphrase = _new_folder(directory)
+        account = create_key(directory / "household-key.json", passphrase)
+        meter = create_key(directory / "meter-key.json", passphrase)
+        text = render_household(
+            name=name,
+            connection=connection,
+            rpc=rpc,
+            listen=listen,
+            data=str(data.resolve()),
+            load_shift_weeks=load_shift_weeks,
+        )
+        (directory / HOUSEHOLD_CONFIG).write_text(text, encoding="utf-8")
+        typer.echo(f"household 0x{account.hex()}\nmeter     0x{meter.hex()}\n{directory / HOUSEHOLD_CONFIG}")
+
+    _guarded(write)
+
+
+@app.command()
+def run(config: ConfigOption) -> None:
+    """Run a household's agents until interrupted."""
+
+    def start() -> None:
+        from agents.household import Household
+
+        _run_until_signal(Household(load_household(config)).run)
+
+    _guarded(start)
+
+
+@app.command("init-operator")
+def init_operator(directory: DirectoryOption, rpc: RpcOption = "http://127.0.0.1:8545") -> None:
+    """Write the operator's configuration and key; print its account."""
+
+    def write() -> None:
+        account = create_key(directory / "operator-key.json", _new_folder(directory))
+        (directory / OPERATOR_CONFIG).write_text(render_operator(rpc=rpc), encoding="utf-8")
+        typer.echo(f"operator 0x{account.hex()}\n{directory / OPERATOR_CONFIG}")
+
+    _guarded(write)
+
+
+@app.command()
+def operator(config: ConfigOption) -> None:
+    """Run the microgrid operator until interrupted: it issues first money, settles windows, watches the balance."""
+
+    def start() -> None:
+        from agents.operator import Operator
+
+        _run_until_signal(Operator(load_operator(config)).run)
+
+    _guarded(start)
+
+
+@app.command()
+def bill(config: ConfigOption) -> None:
+    """Print the household's bill with and without the market, from its journal and the chain."""
+
+    def show() -> None:
+        from agents.statement import make_statement
+
+        statement = asyncio.run(make_statement(load_household(config)))
+        table = Table("", "with the market", "without", "difference", title=statement.title)
+        for label, with_, without in statement.rows:
+            table.add_row(
+                label, f"{with_ / 1e6:+.4f} €", f"{without / 1e6:+.4f} €", f"{(with_ - without) / 1e6:+.4f} €"
+            )
+        console = Console()
+        console.print(table)
+        for note in statement.notes:
+            console.print(note)
+
+    _guarded(show)
+
+
+def _new_folder(directory: Path) -> bytes:
+    """Make the folder with a passphrase file of its own and return the passphrase."""
+    directory.mkdir(parents=True, exist_ok=True)
+    path = directory / "passphrase"
+    if path.exists():
+        raise KeyFileError(path, "a folder without a passphrase file: this one is in use")
+    passphrase = secrets.token_urlsafe(24)
+    path.touch(mode=0o600)
+    path.write_text(passphrase + "\n", encoding="ascii")
+    return passphrase.encode()
+
+
+def _run_until_signal(run: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    async def supervised() -> None:
+        task = asyncio.create_task(run())
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, task.cancel)
+        try:
+            await task
+        except asyncio.CancelledError:
+            pass
+
+    logging.getLogger("mango").setLevel(logging.CRITICAL)  # unreachable peers are journalled, not logged
+    logging.getLogger("asyncio").setLevel(logging.ERROR)
+    asyncio.run(supervised())
+
+
+def _guarded(use_case: Callable[[], None]) -> None:
+    """Call a use case; a known error becomes one line on stderr and exit status 2."""
+    try:
+        use_case()
+    except AgentError as error:
+        typer.echo(f"gridpact: {error}", err=True)
+        raise typer.Exit(2) from None
+    except ExceptionGroup as group:
+        known = group.subgroup(AgentError)
+        if known is None:
+            raise
+        typer.echo(f"gridpact: {known.exceptions[0]}", err=True)
+        raise typer.Exit(2) from None
