@@ -1,0 +1,102 @@
+"""Which transactions a valid block may contain: one predicate for the pool and for blocks, judged on the parent state.
+
+An account may send if a member of the consortium vouches for it: a rule of validity, not a courtesy of the pool.
+"""
+
+from __future__ import annotations
+
+from contracts.layout import vouching_member
+from node.chain.transaction import InvalidTransaction, Transaction
+from node.rules import Rules
+from node.state import EMPTY_CODE_HASH, StateReader
+
+GAS_TRANSACTION = 21_000
+GAS_CREATE = 32_000
+GAS_ZERO_BYTE = 4
+GAS_BYTE = 16  # EIP-2028
+GAS_ACCESS_ADDRESS = 2_400  # EIP-2930
+GAS_ACCESS_SLOT = 1_900
+GAS_INITCODE_WORD = 2  # EIP-3860
+MAX_INITCODE_BYTES = 49_152
+GAS_FLOOR_TOKEN = 10  # EIP-7623
+
+
+def intrinsic_gas(tx: Transaction) -> int:
+    """Return the gas that a transaction uses before it runs (yellow paper §6.2; EIP-2028, 2930, 3860)."""
+    zeros = tx.data.count(0)
+    gas = GAS_TRANSACTION + GAS_ZERO_BYTE * zeros + GAS_BYTE * (len(tx.data) - zeros)
+    if tx.to is None:
+        gas += GAS_CREATE + GAS_INITCODE_WORD * ((len(tx.data) + 31) // 32)
+    for _, slots in tx.access_list:
+        gas += GAS_ACCESS_ADDRESS + GAS_ACCESS_SLOT * len(slots)
+    return gas
+
+
+def calldata_floor(data: bytes) -> int:
+    """Return the least gas that a transaction with this data is charged (EIP-7623)."""
+    zeros = data.count(0)
+    return GAS_TRANSACTION + GAS_FLOOR_TOKEN * (zeros + 4 * (len(data) - zeros))
+
+
+def check_form(tx: Transaction, rules: Rules) -> None:
+    """Check what does not depend on the state.
+
+    Raises:
+        InvalidTransaction: gas beyond the block's limit or below what is due, a price below the base fee, too large,
+            a creation with value or too much init code.
+    """
+    if tx.gas_limit > rules.block_gas_limit:
+        raise InvalidTransaction(f"exceeds block gas limit: {tx.gas_limit}, at most {rules.block_gas_limit}")
+    due = max(intrinsic_gas(tx), calldata_floor(tx.data))
+    if tx.gas_limit < due:
+        raise InvalidTransaction(f"intrinsic gas too low: have {tx.gas_limit}, want {due}")
+    if tx.max_fee_per_gas < rules.base_fee:
+        raise InvalidTransaction(f"max fee per gas less than block base fee: {tx.max_fee_per_gas} < {rules.base_fee}")
+    if len(tx.raw) > rules.max_transaction_bytes:
+        raise InvalidTransaction(f"oversized data: {len(tx.raw)} bytes, at most {rules.max_transaction_bytes}")
+    if tx.to is None:
+        if tx.value:
+            raise InvalidTransaction(f"a contract creation carries no value on this chain: found {tx.value} wei")
+        if len(tx.data) > MAX_INITCODE_BYTES:
+            raise InvalidTransaction(f"max initcode size exceeded: {len(tx.data)}, at most {MAX_INITCODE_BYTES}")
+
+
+def check_admissible(tx: Transaction, state: StateReader, rules: Rules) -> bytes | None:
+    """Check that a valid block over `state` may contain `tx`, as far as one transaction alone decides it.
+
+    Returns:
+        The member (address) that vouches for the sender; None where the rules admit every account.
+
+    Raises:
+        InvalidTransaction: with the reason.
+    """
+    check_form(tx, rules)
+    member = vouching_member(state.storage, tx.sender)
+    if member is None and not rules.open_accounts:
+        raise InvalidTransaction(f"sender not admitted: no member of the consortium vouches for 0x{tx.sender.hex()}")
+    account = state.account(tx.sender)
+    if account is not None and account.code_hash != EMPTY_CODE_HASH:
+        raise InvalidTransaction(f"sender not an eoa: 0x{tx.sender.hex()} has code")
+    return member
+
+
+def check_payable(tx: Transaction, balance: int) -> None:
+    """Check that the sender can pay for gas and value.
+
+    Raises:
+        InvalidTransaction: it cannot.
+    """
+    cost = tx.gas_limit * tx.max_fee_per_gas + tx.value
+    if balance < cost:
+        raise InvalidTransaction(f"insufficient funds for gas * price + value: have {balance} want {cost}")
+
+
+def check_nonce(tx: Transaction, nonce: int) -> None:
+    """Check that `tx` is the sender's next.
+
+    Raises:
+        InvalidTransaction: its nonce is not `nonce`.
+    """
+    if tx.nonce != nonce:
+        kind = "low" if tx.nonce < nonce else "high"
+        raise InvalidTransaction(f"nonce too {kind}: next nonce {nonce}, tx nonce {tx.nonce}")

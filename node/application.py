@@ -1,0 +1,297 @@
+"""The application that consensus decides for: it builds, executes and commits round blocks over the committed head.
+
+Everything here is synchronous and runs in one thread, the chain's; there is one writer. Executing a block leaves a
+prepared result in memory, keyed by block hash; dropping it leaves no trace.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from eth_hash.auto import keccak
+
+from consensus.types import Epoch, ValidatorSet
+from contracts import layout
+from contracts.bindings.reverts import explain_revert
+from contracts.system import SYSTEM_CONTRACTS, GenesisContractError, genesis_deployments
+from node.admission import check_admissible
+from node.chain.assembly import (
+    Executed,
+    InvalidBody,
+    Parent,
+    SealedBlock,
+    Validators,
+    decode_body,
+    encode_body,
+    genesis_block,
+    seal,
+)
+from node.chain.header import FIELDS, Header
+from node.chain.transaction import InvalidTransaction, Transaction, decode_transaction
+from node.clock import ChainClock
+from node.errors import GridpactError
+from node.execution import (
+    VOID,
+    BlockEnvironment,
+    BlockResult,
+    Executor,
+    GenesisError,
+    InvalidBlock,
+    genesis_changes,
+)
+from node.genesis import Genesis
+from node.parsing import ConfigError
+from node.rules import RuleBook, Rules
+from node.state import EMPTY_ROOT, StateDelta, StateReader, make_delta
+from node.state.trie import NO_NODES
+from node.storage import Store, View
+
+MAX_PREPARED = 3  # at most the proposals of three views of one height are worth keeping
+BUILD_BUDGET_S = 0.5  # a leader stops filling a block after this much time
+ANCESTORS = 256  # BLOCKHASH reaches this far back
+
+
+class BlockRefused(GridpactError):
+    """A proposed or received block is not valid over our head."""
+
+    def __init__(self, height: int, reason: str) -> None:
+        super().__init__(f"block at height {height} refused: {reason}")
+        self.height = height
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A block that was executed over the committed head and can be committed without executing again."""
+
+    sealed: SealedBlock
+    body: bytes
+    delta: StateDelta
+    transactions: tuple[Transaction, ...]
+
+
+def validators_hash(keys: Sequence[bytes]) -> bytes:
+    """Return the hash of a validator set: keccak over the sorted node keys, domain-separated."""
+    return keccak(b"gridpact/validators/v1" + b"".join(sorted(keys)))
+
+
+def validator_keys(state: StateReader) -> list[bytes]:
+    """Return the node keys of the members that `state` names."""
+    return [member.node_key for member in layout.members(state.storage)]
+
+
+class Application:
+    """Builds, executes and commits round blocks.
+
+    Args:
+        store: the open database; its head is the committed head.
+        rule_book: the rules by height.
+        clock: the chain clock, used for new timestamps and when voting, never when replaying.
+    """
+
+    def __init__(self, store: Store, rule_book: RuleBook, clock: ChainClock) -> None:
+        self._store = store
+        self._rule_book = rule_book
+        self._clock = clock
+        self._executor = Executor(rule_book)
+        self._prepared: dict[bytes, Prepared] = {}
+
+    @property
+    def executor(self) -> Executor:
+        """The executor over this chain's rules, for calls and estimates."""
+        return self._executor
+
+    def build(self, candidates: Iterable[Transaction]) -> Prepared:
+        """Make the next block from `candidates`, in their order, as far as gas, bytes and time allow.
+
+        A candidate that cannot be applied is left out. With no candidate the block is empty, and valid.
+        """
+        with self._store.read() as view:
+            parent = view.parent()
+            height = parent.header.number + 1
+            rules = self._rule_book.rules_at(height)
+            timestamp = max(parent.header.timestamp, self._clock.now_s())
+            environment = block_environment(view, parent.header, rules, timestamp)
+            state = view.state
+            allowed = (tx for tx in candidates if _refusal(tx, state, rules) is None)
+            result = self._executor.build(state, environment, allowed, time_budget_s=BUILD_BUDGET_S)
+            return self._prepare(view, parent, rules, timestamp, result.included, result)
+
+    def execute(self, body: bytes, *, voting: bool) -> Prepared:
+        """Execute a proposed or certified block over the committed head and compare it with its header.
+
+        Args:
+            body: RLP of [header, transactions].
+            voting: whether this block is being voted on now: only then the timestamp is held against our clock.
+
+        Raises:
+            BlockRefused: it is not the next block, or not valid.
+        """
+        known = next((prepared for prepared in self._prepared.values() if prepared.body == body), None)
+        if known is not None and not voting:
+            return known
+        with self._store.read() as view:
+            parent = view.parent()
+            height = parent.header.number + 1
+            rules = self._rule_book.rules_at(height)
+            header, transactions = _decode(body, height, rules)
+            self._check_header(header, parent, rules, height, voting=voting)
+            state = view.state
+            for index, tx in enumerate(transactions):
+                reason = _refusal(tx, state, rules)
+                if reason is not None:
+                    raise BlockRefused(height, f"transaction {index}: {reason}")
+            environment = block_environment(view, parent.header, rules, header.timestamp)
+            try:
+                result = self._executor.execute(state, environment, transactions)
+            except InvalidBlock as error:
+                raise BlockRefused(height, str(error)) from error
+            prepared = self._prepare(view, parent, rules, header.timestamp, transactions, result)
+        _compare(prepared.sealed.header, header)
+        return prepared
+
+    def commit(self, body: bytes, certificate: bytes) -> Prepared:
+        """Store a certified block, its receipts, state, round record and certificate in one write transaction.
+
+        Raises:
+            BlockRefused: the block is not valid over our head: more than f validators lie, or we are wrong.
+        """
+        prepared = self.execute(body, voting=False)
+        senders = [tx.sender for tx in prepared.transactions]
+        self._store.commit(prepared.sealed, prepared.delta, certificate, senders)
+        self._prepared.clear()
+        return prepared
+
+    def validators(self) -> ValidatorSet:
+        """Return the validator set of the height after the committed head."""
+        with self._store.read() as view:
+            return next_validators(view)
+
+    def _prepare(
+        self,
+        view: View,
+        parent: Parent,
+        rules: Rules,
+        timestamp: int,
+        transactions: Sequence[Transaction],
+        result: BlockResult,
+    ) -> Prepared:
+        delta = make_delta(view.state, view, result.changes, parent.header.state_root)
+        announced = validators_hash(validator_keys(view.state))
+        acting = parent.record.next_validators_hash
+        epoch = parent.record.epoch + (acting != parent.record.validators_hash)
+        sealed = seal(
+            parent,
+            timestamp=timestamp,
+            transactions=transactions,
+            executed=Executed(result.receipts, result.gas_used, delta.state_root),
+            rules=rules,
+            validators=Validators(epoch, acting, announced),
+        )
+        body = encode_body(sealed.header, [tx.raw for tx in transactions])
+        prepared = Prepared(sealed, body, delta, tuple(transactions))
+        while len(self._prepared) >= MAX_PREPARED:
+            del self._prepared[next(iter(self._prepared))]
+        self._prepared[sealed.header.hash] = prepared
+        return prepared
+
+    def _check_header(self, header: Header, parent: Parent, rules: Rules, height: int, *, voting: bool) -> None:
+        if header.number != height or header.parent_hash != parent.header.hash:
+            raise BlockRefused(height, f"not a child of our head: number {header.number}")
+        if header.timestamp < parent.header.timestamp:
+            raise BlockRefused(height, f"timestamp {header.timestamp} is below its parent's {parent.header.timestamp}")
+        if voting:
+            latest = self._clock.latest_acceptable_s(rules.future_tolerance_ms)
+            if header.timestamp > latest:
+                raise BlockRefused(height, f"timestamp {header.timestamp} is in the future: at most {latest}")
+
+
+def block_environment(view: View, parent: Header, rules: Rules, timestamp: int) -> BlockEnvironment:
+    """Return what the EVM sees of the block after `parent`."""
+
+    def ancestor_hash(number: int) -> bytes | None:
+        if not max(0, parent.number + 1 - ANCESTORS) <= number <= parent.number:
+            return None
+        return view.header(number).hash
+
+    return BlockEnvironment(
+        number=parent.number + 1,
+        timestamp=timestamp,
+        gas_limit=rules.block_gas_limit,
+        parent_hash=parent.hash,
+        chain_id=rules.chain_id,
+        ancestor_hash=ancestor_hash,
+    )
+
+
+def next_validators(view: View) -> ValidatorSet:
+    """Return the validator set of the height after the head: the members of the state one height before the head."""
+    head = view.header(view.head_height)
+    record = view.record(head.number)
+    keys = validator_keys(view.state_at(max(0, head.number - 1)))
+    epoch = record.epoch + (record.next_validators_hash != record.validators_hash)
+    return ValidatorSet(Epoch(epoch), tuple(sorted(keys)))
+
+
+def _decode(body: bytes, height: int, rules: Rules) -> tuple[Header, list[Transaction]]:
+    try:
+        header, raws = decode_body(body)
+    except InvalidBody as error:
+        raise BlockRefused(height, str(error)) from None
+    transactions = []
+    for index, raw in enumerate(raws):
+        try:
+            transactions.append(decode_transaction(raw, rules.chain_id))
+        except InvalidTransaction as error:
+            raise BlockRefused(height, f"transaction {index}: {error.reason}") from None
+    return header, transactions
+
+
+def _refusal(tx: Transaction, state: StateReader, rules: Rules) -> str | None:
+    try:
+        check_admissible(tx, state, rules)
+    except InvalidTransaction as error:
+        return error.reason
+    return None
+
+
+def _compare(ours: Header, theirs: Header) -> None:
+    """Refuse a header that is not the one that our own execution gives, naming the first field that differs."""
+    if ours.hash == theirs.hash:
+        return
+    for name in FIELDS:
+        mine, found = getattr(ours, name), getattr(theirs, name)
+        if mine != found:
+            show = [value.hex() if isinstance(value, bytes) else str(value) for value in (mine, found)]
+            raise BlockRefused(theirs.number, f"{name}: expected {show[0]}, found {show[1]}")
+
+
+def make_genesis(genesis: Genesis, rules: Rules) -> tuple[SealedBlock, StateDelta]:
+    """Return block 0 and the state it comes with: balances, and the system contracts as their constructors leave them.
+
+    Raises:
+        ConfigError: the genesis file lacks what a contract needs, or a constructor refuses it.
+    """
+    try:
+        deployments = genesis_deployments(genesis.content)
+        changes = genesis_changes(
+            rules, timestamp=genesis.genesis_time_s, balances=dict(genesis.balances), deployments=deployments
+        )
+    except GenesisContractError as error:
+        raise ConfigError("genesis", error.key, error.expected) from None
+    except GenesisError as error:
+        reason = explain_revert(error.output) if error.output else error.error
+        raise ConfigError(
+            "genesis", SYSTEM_CONTRACTS[error.address], f"what its constructor accepts ({reason})"
+        ) from None
+    delta = make_delta(VOID, NO_NODES, changes, EMPTY_ROOT)
+    keys = [member.node_key for member in genesis.members]
+    sealed = genesis_block(
+        file_hash=genesis.file_hash,
+        timestamp=genesis.genesis_time_s,
+        state_root=delta.state_root,
+        rules=rules,
+        validators_hash=validators_hash(keys),
+    )
+    return sealed, delta

@@ -1,0 +1,76 @@
+"""`gridpact node`: make a data directory, and run the validator in it."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import uvloop
+
+from node.config import CONFIG_NAME, DATABASE_NAME, load_config, render_config
+from node.genesis import load_genesis
+from node.log import configure
+from node.parsing import ConfigError, parse_endpoint
+
+app = typer.Typer(help="Make a validator's data directory, and run it.", no_args_is_help=True)
+
+
+@app.callback()
+def root() -> None:
+    """Make a validator's data directory, and run it."""
+
+
+@app.command()
+def init(
+    data: Annotated[Path, typer.Option(help="The new data directory.")],
+    genesis: Annotated[Path, typer.Option(help="The consortium's genesis file; it is copied.")],
+    key: Annotated[Path, typer.Option(help="This validator's node key (an Ed25519 keystore).")],
+    passphrase_file: Annotated[Path | None, typer.Option(help="File with the key's passphrase.")] = None,
+    p2p: Annotated[str, typer.Option(help="Where to listen for validators, HOST:PORT.")] = "127.0.0.1:30300",
+    rpc: Annotated[str, typer.Option(help="Where to serve JSON-RPC, HOST:PORT.")] = "127.0.0.1:8545",
+) -> None:
+    """Make a data directory: configuration, genesis block, empty log.
+
+    Example: gridpact node init --data house --genesis genesis.json --key node-key.json --passphrase-file secret
+    """
+    from node.service import create_database
+
+    for name, endpoint in (("--p2p", p2p), ("--rpc", rpc)):
+        parse_endpoint(endpoint, lambda expected, name=name: ConfigError("command line", name, expected))  # type: ignore[misc]
+    config_path = data / CONFIG_NAME
+    if config_path.exists() or (data / DATABASE_NAME).exists():
+        raise ConfigError(data, "", "a folder without a node in it; this one has been initialised")
+    parsed = load_genesis(genesis)
+    data.mkdir(parents=True, exist_ok=True)
+    head = create_database(data / DATABASE_NAME, parsed)
+    (data / "genesis.json").write_bytes(genesis.read_bytes())
+    config_path.write_text(
+        render_config(
+            genesis="genesis.json",
+            key=str(key.resolve()),
+            passphrase_file=str(passphrase_file.resolve()) if passphrase_file else "",
+            p2p_listen=p2p,
+            rpc_listen=rpc,
+        ),
+        encoding="utf-8",
+    )
+    load_config(config_path)
+    typer.echo(f"initialised {data}: chain {parsed.chain_id}, genesis block 0x{head.hex()}")
+
+
+@app.command()
+def run(
+    config: Annotated[Path, typer.Option(help="The node.toml of a data directory.")] = Path(CONFIG_NAME),
+) -> None:
+    """Run the validator until it is told to stop (SIGINT or SIGTERM).
+
+    Example: gridpact node run --config house/node.toml
+    """
+    from node.service import serve
+
+    settings = load_config(config)
+    configure(level=settings.log_level, form=settings.log_format)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(serve(settings))

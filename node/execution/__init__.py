@@ -1,0 +1,39 @@
+"""The EVM behind our own seams: the only room that knows py-evm.
+
+| module | replaces |
+|---|---|
+| `accounts.py` | py-evm's account database: flat dictionaries and an undo log over a `StateReader` |
+| `machine.py` | its state and transaction executor: Prague's rules, the sender already known |
+| `precompiles.py` | its table of precompiled contracts, with our prices and `ed25519_verify` |
+| `executor.py` | its chain: blocks, calls, estimates, genesis |
+"""
+
+import sys
+
+from node.execution.executor import VOID, Executor, GenesisError, genesis_changes
+from node.execution.results import (
+    BlockEnvironment,
+    BlockResult,
+    CallResult,
+    CallReverted,
+    InvalidBlock,
+    OutOfGasEstimate,
+)
+
+__all__ = [
+    "VOID",
+    "BlockEnvironment",
+    "BlockResult",
+    "CallResult",
+    "CallReverted",
+    "Executor",
+    "GenesisError",
+    "InvalidBlock",
+    "OutOfGasEstimate",
+    "genesis_changes",
+]
+
+# py-evm raises Python's recursion limit so far that deeply nested input to a C parser (JSON) would overflow the stack and
+# end the process. A thousand and twenty-four nested EVM calls need fewer than this many frames.
+RECURSION_LIMIT = 16_000
+sys.setrecursionlimit(RECURSION_LIMIT)

@@ -1,0 +1,220 @@
+"""Blocks, calls, estimates and genesis on the EVM. Pure, but for the leader's time budget, whose clock is given."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from node.admission import check_nonce, check_payable, intrinsic_gas
+from node.chain.receipt import Receipt, make_receipt
+from node.chain.transaction import InvalidTransaction, Transaction
+from node.execution.machine import HISTORY_ADDRESS, HISTORY_CODE, Machine, apply_call, apply_transaction, create_at
+from node.execution.results import (
+    BlockEnvironment,
+    BlockResult,
+    CallResult,
+    CallReverted,
+    InvalidBlock,
+    OutOfGasEstimate,
+)
+from node.rules import RuleBook, Rules
+from node.state import StateChanges, StateReader
+
+GENESIS_GAS = 1 << 40  # constructors run once, by agreement; a hundred members' take 45 million
+HEADER_BYTES = 1024  # room for the header in the bound of a block's bytes
+
+
+class Executor:
+    """Executes over any state by the rules of a height."""
+
+    def __init__(self, rule_book: RuleBook) -> None:
+        self._rule_book = rule_book
+
+    def execute(
+        self, state: StateReader, environment: BlockEnvironment, transactions: Sequence[Transaction]
+    ) -> BlockResult:
+        """Apply all transactions in order.
+
+        Raises:
+            InvalidBlock: one cannot be applied, or the block's gas does not suffice.
+        """
+        block = _Block(state, environment, self._rule_book.rules_at(environment.number))
+        for index, tx in enumerate(transactions):
+            try:
+                block.apply(tx)
+            except InvalidTransaction as error:
+                raise InvalidBlock(index, error.reason) from None
+        return block.result(())
+
+    def build(
+        self,
+        state: StateReader,
+        environment: BlockEnvironment,
+        candidates: Iterable[Transaction],
+        *,
+        time_budget_s: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> BlockResult:
+        """Apply what can be applied of the candidates, in their order, within gas, bytes and time."""
+        rules = self._rule_book.rules_at(environment.number)
+        block = _Block(state, environment, rules)
+        left_out: list[tuple[Transaction, str]] = []
+        deadline = clock() + time_budget_s
+        room = rules.max_block_bytes - HEADER_BYTES
+        for tx in candidates:
+            if clock() > deadline or block.gas_left < 21_000:
+                break
+            if len(tx.raw) > room:
+                left_out.append((tx, "no room in the block"))
+                continue
+            try:
+                block.apply(tx)
+                room -= len(tx.raw) + 4
+            except InvalidTransaction as error:
+                left_out.append((tx, error.reason))
+        return block.result(tuple(left_out))
+
+    def call(
+        self,
+        state: StateReader,
+        environment: BlockEnvironment,
+        *,
+        sender: bytes,
+        to: bytes | None,
+        data: bytes = b"",
+        value: int = 0,
+        gas: int,
+    ) -> CallResult:
+        """Run a message over `state` and drop what it changes.
+
+        Raises:
+            ValueError: the sender does not have `value`.
+        """
+        machine = Machine(state, environment, self._rule_book.rules_at(environment.number))
+        outcome = apply_call(machine, sender=sender, to=to, value=value, data=data, gas=gas)
+        return CallResult(outcome.success, outcome.output, outcome.gas_used, outcome.logs, outcome.error)
+
+    def estimate_gas(
+        self,
+        state: StateReader,
+        environment: BlockEnvironment,
+        tx: Transaction,
+    ) -> int:
+        """Return the least gas limit with which `tx` succeeds; its own gas limit is the cap, its nonce does not matter.
+
+        Raises:
+            CallReverted: it reverts with the cap.
+            OutOfGasEstimate: it fails otherwise with the cap.
+            InvalidTransaction: the sender cannot pay its value.
+        """
+        rules = self._rule_book.rules_at(environment.number)
+        cap = tx.gas_limit
+        low, high = intrinsic_gas(tx) - 1, cap
+
+        def attempt(gas: int) -> CallResult:
+            machine = Machine(state, environment, rules)
+            check_payable(_with_gas(tx, gas), machine.accounts.get_balance(tx.sender))
+            outcome = apply_transaction(machine, _with_gas(tx, gas))
+            return CallResult(outcome.success, outcome.output, outcome.gas_used, outcome.logs, outcome.error)
+
+        if high <= low:
+            raise OutOfGasEstimate("intrinsic gas too low", cap)
+        first = attempt(high)
+        if not first.success:
+            if first.error == "execution reverted":
+                raise CallReverted(first.output)
+            raise OutOfGasEstimate(first.error, cap)
+        low = max(low, first.gas_used - 1)
+        while low + 1 < high:
+            guess = min((low + high) // 2, low + 1 + low // 50) if high == cap else (low + high) // 2
+            if attempt(guess).success:
+                high = guess
+            else:
+                low = guess
+        return high
+
+
+def _with_gas(tx: Transaction, gas: int) -> Transaction:
+    values = {name: getattr(tx, name) for name in tx.__slots__}
+    return Transaction(**(values | {"gas_limit": gas}))
+
+
+class _Block:
+    """A block that is being executed."""
+
+    def __init__(self, state: StateReader, environment: BlockEnvironment, rules: Rules) -> None:
+        self._machine = Machine(state, environment, rules)
+        self._receipts: list[Receipt] = []
+        self._included: list[Transaction] = []
+        self._gas_used = 0
+        self.gas_left = environment.gas_limit
+        self._machine.begin_block()
+
+    def apply(self, tx: Transaction) -> None:
+        """Apply a transaction, or raise InvalidTransaction and change nothing."""
+        accounts = self._machine.accounts
+        check_nonce(tx, accounts.get_nonce(tx.sender))
+        check_payable(tx, accounts.get_balance(tx.sender))
+        if tx.gas_limit > self.gas_left:
+            raise InvalidTransaction(f"gas limit reached: {tx.gas_limit} of {self.gas_left} left in the block")
+        outcome = apply_transaction(self._machine, tx)
+        self._gas_used += outcome.gas_used
+        self.gas_left -= outcome.gas_used
+        self._receipts.append(make_receipt(tx.type, int(outcome.success), self._gas_used, outcome.logs))
+        self._included.append(tx)
+
+    def result(self, left_out: tuple[tuple[Transaction, str], ...]) -> BlockResult:
+        """Return what the block did."""
+        changes = self._machine.accounts.changes()
+        return BlockResult(changes, tuple(self._receipts), self._gas_used, tuple(self._included), left_out)
+
+
+class GenesisError(Exception):
+    """A system contract's constructor failed at genesis."""
+
+    def __init__(self, address: bytes, error: str, output: bytes) -> None:
+        super().__init__(f"constructor of 0x{address.hex()}: {error}")
+        self.address = address
+        self.error = error
+        self.output = output
+
+
+def genesis_changes(
+    rules: Rules,
+    *,
+    timestamp: int,
+    balances: Mapping[bytes, int],
+    deployments: Sequence[tuple[bytes, bytes]],
+) -> StateChanges:
+    """Return the state of block 0: balances, EIP-2935's contract, and what the constructors leave at their addresses.
+
+    Raises:
+        GenesisError: a constructor failed.
+    """
+    environment = BlockEnvironment(0, timestamp, GENESIS_GAS, bytes(32), rules.chain_id, lambda _: None)
+    machine = Machine(VOID, environment, rules)
+    for address, balance in sorted(balances.items()):
+        machine.accounts.set_balance(address, balance)
+    machine.accounts.set_nonce(HISTORY_ADDRESS, 1)
+    machine.accounts.set_code(HISTORY_ADDRESS, HISTORY_CODE)
+    for address, init_code in deployments:
+        outcome = create_at(machine, address, init_code, GENESIS_GAS)
+        if not outcome.success:
+            raise GenesisError(address, outcome.error, outcome.output)
+    return machine.accounts.changes()
+
+
+class _Void:
+    """The state before genesis."""
+
+    def account(self, address: bytes) -> None:
+        return None
+
+    def storage(self, address: bytes, slot: int) -> int:
+        return 0
+
+    def code(self, code_hash: bytes) -> bytes:
+        return b""
+
+
+VOID: StateReader = _Void()

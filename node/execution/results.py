@@ -1,0 +1,87 @@
+"""What goes into the EVM and what comes out, in our own terms."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from node.chain.receipt import Log, Receipt
+from node.chain.transaction import Transaction
+from node.state import StateChanges
+
+
+@dataclass(frozen=True, slots=True)
+class BlockEnvironment:
+    """What the EVM sees of the block: coinbase, PREVRANDAO and base fee are fixed by rule.
+
+    Args:
+        number, timestamp (chain seconds), gas_limit: of the block.
+        parent_hash: of the block before it (32 bytes), for EIP-2935.
+        chain_id: as in EIP-155.
+        ancestor_hash: the hash of one of the last 256 blocks, None beyond them.
+    """
+
+    number: int
+    timestamp: int
+    gas_limit: int
+    parent_hash: bytes
+    chain_id: int
+    ancestor_hash: Callable[[int], bytes | None]
+
+
+@dataclass(frozen=True, slots=True)
+class BlockResult:
+    """What a list of transactions did, in order.
+
+    Args:
+        changes: of the state, over the parent's.
+        receipts: one a transaction.
+        gas_used: by all.
+        included: the transactions that were applied.
+        left_out: those that could not be applied, with the reason (only when building).
+    """
+
+    changes: StateChanges
+    receipts: tuple[Receipt, ...]
+    gas_used: int
+    included: tuple[Transaction, ...]
+    left_out: tuple[tuple[Transaction, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CallResult:
+    """What a message call did: whether it succeeded, its output (revert data if it reverted), gas used, logs.
+
+    `error` is empty on success, "execution reverted", or what stopped it.
+    """
+
+    success: bool
+    output: bytes
+    gas_used: int
+    logs: tuple[Log, ...]
+    error: str = ""
+
+
+class InvalidBlock(Exception):
+    """A transaction of a block cannot be applied, so the block is not valid."""
+
+    def __init__(self, index: int, reason: str) -> None:
+        super().__init__(f"transaction {index}: {reason}")
+        self.index = index
+        self.reason = reason
+
+
+class CallReverted(Exception):
+    """A call reverts whatever gas it gets; `data` is what it reverted with."""
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__("execution reverted")
+        self.data = data
+
+
+class OutOfGasEstimate(Exception):
+    """A call does not succeed with the gas that it may use at most."""
+
+    def __init__(self, reason: str, gas_cap: int) -> None:
+        super().__init__(f"gas required exceeds allowance ({gas_cap}): {reason}")
+        self.gas_cap = gas_cap

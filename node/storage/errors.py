@@ -1,0 +1,26 @@
+"""What can be wrong with a database."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from node.errors import GridpactError
+
+
+class StorageError(GridpactError):
+    """The database cannot be used: where, what was wrong, what was expected."""
+
+    def __init__(self, path: Path, what: str, expected: str) -> None:
+        super().__init__(f"{path}: {what}; expected {expected}")
+        self.path = path
+        self.what = what
+        self.expected = expected
+
+
+class CorruptValue(GridpactError):
+    """A stored value does not match its checksum, is missing, or does not decode."""
+
+    def __init__(self, table: str, key: bytes, what: str = "the checksum does not match") -> None:
+        super().__init__(f"corrupt value in table {table} under key 0x{key.hex()}: {what}")
+        self.table = table
+        self.key = key

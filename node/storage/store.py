@@ -1,0 +1,231 @@
+"""The database of a node: opened once for writing, read from any thread, committed a height at a time."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import lmdb
+from eth_hash.auto import keccak
+
+from node.chain import rlp
+from node.chain.assembly import SealedBlock
+from node.chain.mmr import Position
+from node.chain.rlp import encode_int
+from node.state import StateDelta
+from node.storage import tables
+from node.storage.errors import StorageError
+from node.storage.view import View
+
+GIB = 1 << 30
+DEFAULT_MAP_BYTES = 64 * GIB  # address space, not disk: the file is sparse and grows with what is stored
+MAX_READERS = 126
+LOCK_NAME = "writer.lock"
+
+
+class Store:
+    """One chain's database. Use `Store.create` or `Store.open`."""
+
+    def __init__(self, path: Path, *, readonly: bool, map_bytes: int) -> None:
+        self._path = path
+        self._lock = None if readonly else _lock(path)
+        try:
+            self._environment = lmdb.open(
+                str(path), map_size=map_bytes, max_dbs=len(tables.TABLES), max_readers=MAX_READERS, readonly=readonly
+            )
+            self._databases = {
+                name: self._environment.open_db(name.encode(), create=not readonly) for name in tables.TABLES
+            }
+        except lmdb.Error as error:
+            self._unlock()
+            raise StorageError(path, str(error), "a gridpact database") from None
+
+    @classmethod
+    def create(
+        cls,
+        path: Path,
+        *,
+        chain_id: int,
+        genesis_hash: bytes,
+        sealed: SealedBlock,
+        delta: StateDelta,
+        map_bytes: int = DEFAULT_MAP_BYTES,
+    ) -> Store:
+        """Make a new database that holds block 0.
+
+        Raises:
+            StorageError: there is something at `path` already.
+        """
+        if path.exists():
+            raise StorageError(path, "the folder exists", "a new folder")
+        path.mkdir(parents=True)
+        store = cls(path, readonly=False, map_bytes=map_bytes)
+        with store._writing() as write:
+            write.put("meta", b"schema", encode_int(tables.SCHEMA_VERSION))
+            write.put("meta", b"chain", encode_int(chain_id))
+            write.put("meta", b"genesis", genesis_hash)
+            write.block(sealed, delta, None, ())
+        return store
+
+    @classmethod
+    def open(
+        cls,
+        path: Path,
+        *,
+        chain_id: int,
+        genesis_hash: bytes,
+        readonly: bool = False,
+        map_bytes: int = DEFAULT_MAP_BYTES,
+    ) -> Store:
+        """Open an existing database.
+
+        Raises:
+            StorageError: no database, of another schema, chain or genesis, or in use by another node.
+        """
+        if not (path / "data.mdb").exists():
+            raise StorageError(path, "there is no database", "a folder made by `gridpact node init`")
+        store = cls(path, readonly=readonly, map_bytes=map_bytes)
+        try:
+            with store.read() as view:
+                store._check(view, "schema", encode_int(tables.SCHEMA_VERSION), "schema version", numeric=True)
+                store._check(view, "chain", encode_int(chain_id), "chain id", numeric=True)
+                store._check(view, "genesis", genesis_hash, "genesis hash", numeric=False)
+        except BaseException:
+            store.close()
+            raise
+        return store
+
+    def _check(self, view: View, key: str, expected: bytes, what: str, *, numeric: bool) -> None:
+        found = view.required("meta", key.encode())
+        if found != expected:
+            have, want = ((int.from_bytes(v, "big") if numeric else "0x" + v.hex()) for v in (found, expected))
+            raise StorageError(self._path, f"{what} {have}", f"{what} {want}")
+
+    @contextmanager
+    def read(self) -> Iterator[View]:
+        """Open a view of the head: one read transaction. Keep it short, it holds back the reuse of pages."""
+        with self._environment.begin(buffers=False) as transaction:
+            yield View(transaction, self._databases)
+
+    def commit(self, sealed: SealedBlock, delta: StateDelta, certificate: bytes, senders: Sequence[bytes]) -> None:
+        """Store everything that belongs to the next height in one write transaction, synced when this returns.
+
+        Raises:
+            StorageError: not the child of the head, or the disk or the map is full; nothing is stored then.
+        """
+        with self._writing() as write:
+            head = int.from_bytes(write.required("meta", b"head"), "big")
+            parent = write.required("headers", tables.height_key(head))
+            if sealed.header.number != head + 1 or keccak(parent) != sealed.header.parent_hash:
+                raise StorageError(
+                    self._path, f"block {sealed.header.number} does not follow", f"a child of block {head}"
+                )
+            write.block(sealed, delta, certificate, senders)
+
+    @contextmanager
+    def _writing(self) -> Iterator[_Writer]:
+        try:
+            with self._environment.begin(write=True) as transaction:
+                yield _Writer(transaction, self._databases)
+        except lmdb.Error as error:
+            raise StorageError(self._path, f"cannot write: {error}", "free space on the disk and in the map") from None
+
+    def close(self) -> None:
+        """Close the database; views must be closed before."""
+        self._environment.close()
+        self._unlock()
+
+    def _unlock(self) -> None:
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+
+def _lock(path: Path) -> int:
+    descriptor = os.open(path / LOCK_NAME, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        raise StorageError(path, "another process has this database open", "one node a data directory") from None
+    return descriptor
+
+
+class _Writer:
+    """One write transaction."""
+
+    def __init__(self, transaction: lmdb.Transaction, databases: dict[str, lmdb._Database]) -> None:
+        self._transaction = transaction
+        self._databases = databases
+
+    def put(self, table: str, key: bytes, payload: bytes) -> None:
+        self._transaction.put(key, tables.wrap(table, key, payload), db=self._databases[table])
+
+    def delete(self, table: str, key: bytes) -> None:
+        self._transaction.delete(key, db=self._databases[table])
+
+    def required(self, table: str, key: bytes) -> bytes:
+        return View(self._transaction, self._databases).required(table, key)
+
+    def block(
+        self, sealed: SealedBlock, delta: StateDelta, certificate: bytes | None, senders: Sequence[bytes]
+    ) -> None:
+        height = sealed.header.number
+        key = tables.height_key(height)
+        self.put("headers", key, sealed.header.encode())
+        self.put("bodies", key, rlp.encode(list(sealed.transactions)))
+        self.put("senders", key, b"".join(senders))
+        self.put("receipts", key, rlp.encode_list([receipt.encode_stored() for receipt in sealed.receipts]))
+        self.put("records", key, sealed.record.encode())
+        if certificate is not None:
+            self.put("certificates", key, certificate)
+        self.put("heights", sealed.header.hash, key)
+        self._transactions(sealed, key)
+        self._history(sealed.history_nodes)
+        self._chains(sealed)
+        self._state(delta, key if height else None)
+        self.put("meta", b"history", encode_int(sealed.history.size))
+        self.put("meta", b"head", key)
+
+    def _transactions(self, sealed: SealedBlock, key: bytes) -> None:
+        for index, raw in enumerate(sealed.transactions):
+            self.put("transactions", keccak(raw), key + encode_int(index))
+
+    def _history(self, nodes: Mapping[Position, bytes]) -> None:
+        for position in sorted(nodes):
+            self.put("history", tables.position_key(position), nodes[position])
+
+    def _chains(self, sealed: SealedBlock) -> None:
+        leaf = sealed.history.size - len(sealed.chain_blocks)
+        for offset, (block, members) in enumerate(zip(sealed.chain_blocks, sealed.members, strict=True)):
+            payload = rlp.encode((block.encode(), list(members), leaf + offset))
+            self.put("chains", tables.chain_key(block.chain, block.number), payload)
+
+    def _state(self, delta: StateDelta, history_key: bytes | None) -> None:
+        for address, account in sorted(delta.accounts.items()):
+            if account is None:
+                self.delete("accounts", address)
+            else:
+                self.put("accounts", address, account.encode())
+        for (address, slot), value in sorted(delta.storage.items()):
+            key = tables.slot_key(address, slot)
+            if value:
+                self.put("storage", key, encode_int(value))
+            else:
+                self.delete("storage", key)
+        for code_hash, code in sorted(delta.codes.items()):
+            self.put("codes", code_hash, code)
+        for path, node in sorted(delta.trie_nodes.items()):
+            if node is None:
+                self.delete("trie", path)
+            else:
+                self.put("trie", path, node)
+        if history_key is None:
+            return
+        for address, before in sorted(delta.accounts_before.items()):
+            self.put("accounts_before", address + history_key, b"" if before is None else before.encode())
+        for (address, slot), was in sorted(delta.storage_before.items()):
+            self.put("storage_before", tables.slot_key(address, slot) + history_key, encode_int(was))
