@@ -86,6 +86,8 @@ def check_new_view(
     if len(signers) < validators.quorum or signers != sorted(set(signers)):
         raise InvalidCertificate(f"a new view needs {validators.quorum} distinct, sorted view changes")
     certificates = {change.prepared for change in known}
+    if any((change.height, change.view) != (message.height, message.view) for change in message.view_changes):
+        raise InvalidCertificate("the view changes of a new view must be to one height and view")
     for change in message.view_changes:
         if change not in known:
             check_view_change(change, validators, domain, certificates)
