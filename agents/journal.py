@@ -112,7 +112,7 @@ class Refusal(Line):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NoDeal(Line):
-    """A conversation ended without an agreement."""
+    """A conversation ended without an agreement; `trade` is one that the buyer had signed and will not allow."""
 
     kind: ClassVar[str] = "no-deal"
     window: int
@@ -120,6 +120,7 @@ class NoDeal(Line):
     peer: str
     conversation: str
     reason: str
+    trade: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

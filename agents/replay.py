@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from agents.journal import Contract, Forecast, Line, Quarter, Signed, Started
+from agents.journal import Contract, Forecast, Line, NoDeal, Quarter, Signed, Started
 from agents.market.mechanism import Terms
 from agents.trading.seller_agent import Agreement
 
@@ -32,6 +32,7 @@ class Memory:
 def remember(lines: Iterable[Line]) -> Memory:
     """Return what the lines of a journal, in their order, leave to remember."""
     memory = Memory()
+    demands: dict[bytes, int] = {}
     for line in lines:
         match line:
             case Started():
@@ -47,6 +48,11 @@ def remember(lines: Iterable[Line]) -> Memory:
                 memory.signed.setdefault(line.window, {})[_bytes(line.trade)] = terms
                 bought = memory.bought_wh.setdefault(line.window, {})
                 bought[line.demand] = bought.get(line.demand, 0) + line.energy_wh
+                demands[_bytes(line.trade)] = line.demand
+            case NoDeal(role="buyer", trade=trade) if trade:
+                withdrawn = memory.signed.get(line.window, {}).pop(_bytes(trade), None)
+                if withdrawn is not None:
+                    memory.bought_wh[line.window][demands[_bytes(trade)]] -= withdrawn.energy_wh
             case Contract(role="seller"):
                 agreement = Agreement(
                     trade_id=_bytes(line.trade),

@@ -22,6 +22,8 @@ from agents.trading.strategy import Limits, Side, Situation, Strategy
 from contracts.bindings.market_types import Rails
 
 MAX_CONVERSATIONS = 256  # of one book: what a street's buyers open in a window, many times over
+SOLD_OUT = "sold out"
+LESS_IS_LEFT = "less is left than was agreed"  # somebody else signed first: worth asking once more
 MAX_ROUNDS = 50  # bounds a conversation whatever the strategies say
 
 
@@ -295,7 +297,7 @@ def _open_book(
     elif now_s >= rules.close_s:
         reason = "closed"
     elif energy_wh < rules.minimum_lot_wh:
-        reason = "sold out" if book.left_wh < rules.minimum_lot_wh else "less than the smallest lot"
+        reason = SOLD_OUT if book.left_wh < rules.minimum_lot_wh else "less than the smallest lot"
     elif conversation_id in book.talks:
         reason = "conversation already open"
     elif len(book.talks) >= MAX_CONVERSATIONS:
@@ -315,7 +317,7 @@ def _answer_counter(
     reply_by_s = now_s + rules.reply_timeout_s
     energy_wh = min(bid.energy_wh, book.left_wh)
     if energy_wh < rules.minimum_lot_wh:
-        return _drop(book, conversation_id), (Send(Failure("sold out"), reply_by_s), Ended("sold out"))
+        return _drop(book, conversation_id), (Send(Failure(SOLD_OUT), reply_by_s), Ended(SOLD_OUT))
     if talk.round >= MAX_ROUNDS:
         goodbye = Send(RejectProposal("too many rounds", 0, 0), reply_by_s)
         return _drop(book, conversation_id), (goodbye, Ended("too many rounds"))
@@ -356,7 +358,7 @@ def _close_deal(
     elif now_s >= rules.close_s:
         reason = "closed"
     elif terms.energy_wh > book.left_wh:
-        reason = "sold out"
+        reason = SOLD_OUT if book.left_wh < rules.minimum_lot_wh else LESS_IS_LEFT
     if reason is not None:
         return _drop(book, conversation_id), (Send(Failure(reason), reply_by_s), Ended(reason))
     book = replace(_drop(book, conversation_id), left_wh=book.left_wh - terms.energy_wh)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from agents.market.mechanism import Terms
+from agents.market.mechanism import LESS_IS_LEFT, SOLD_OUT, Terms
 from agents.trading.plan import Demand
 from contracts.bindings.market_types import Offer
 
-MAX_ATTEMPTS = 2  # of one demand at one offer: a second one only after silence
+MAX_ATTEMPTS = 2  # of one demand at one offer: a second one only after silence or when less was left than agreed
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +73,12 @@ class Shopping:
         self._closed.add((errand.demand, errand.offer.offer_id))
 
     def failed(self, errand: Errand, reason: str, *, silent: bool = False) -> None:
-        """Note a conversation without an agreement; who was silent may be asked once more."""
-        if reason == "sold out":
+        """Note a conversation without an agreement; who was silent, or has less left, may be asked once more."""
+        again = silent or reason == LESS_IS_LEFT
+        if reason == SOLD_OUT:
             self._sold_out.add(errand.offer.offer_id)
         key = (errand.demand, errand.offer.offer_id)
-        if not silent or self._attempts.get(key, 0) >= MAX_ATTEMPTS:
+        if not again or self._attempts.get(key, 0) >= MAX_ATTEMPTS:
             self._closed.add(key)
 
 

@@ -97,21 +97,22 @@ class BuyerAgent(Agent):
                 wanted_wh=errand.wanted_wh,
                 now_s=home.clock.now_s(),
             )
+            withdrawn: bytes | None = None
             while True:
                 end = await self._act(conversation_id, line, errand, talk, actions)
                 if end is not None:
-                    return self._conclude(conversation_id, errand, purpose, talk, end)
+                    return self._conclude(conversation_id, errand, purpose, end, withdrawn)
                 asked = talk
                 envelope = await self._hear(line, talk)
                 now_s = home.clock.now_s()
                 if envelope is None:
                     talk, actions = buyer_waits(talk, max(now_s, talk.deadline_s))
                     if asked.phase is Phase.SIGNING:
-                        self._conclude(conversation_id, errand, purpose, talk, Ended("the seller did not confirm"))
+                        self._conclude(conversation_id, errand, purpose, Ended("the seller did not confirm"), None)
                         return Outcome(asked.terms, "signed, never confirmed", silent=True)
                 else:
                     talk, actions = buyer_hears(rules, talk, envelope.body, now_s)
-                    self._withdraw_signature(asked, talk, conversation_id, errand)
+                    withdrawn = self._withdraw_signature(asked, talk, conversation_id, errand)
         finally:
             del self._lines[conversation_id]
 
@@ -185,14 +186,18 @@ class BuyerAgent(Agent):
             negotiation_id=conversation_id,
         )
 
-    def _withdraw_signature(self, asked: BuyerTalk, talk: BuyerTalk, conversation_id: bytes, errand: Errand) -> None:
-        """Forget a signature that the seller said it cannot use: its trade would not be allowed."""
-        if asked.phase is Phase.SIGNING and talk.phase is Phase.ENDED and asked.terms is not None:
-            trade_id = self._trade_id(conversation_id, errand, asked.terms)
-            self.signed.get(errand.offer.window, {}).pop(trade_id, None)
+    def _withdraw_signature(
+        self, asked: BuyerTalk, talk: BuyerTalk, conversation_id: bytes, errand: Errand
+    ) -> bytes | None:
+        """Forget a signature that the seller said it cannot use: its trade will not be allowed. Returns that trade."""
+        if asked.phase is not Phase.SIGNING or talk.phase is not Phase.ENDED or asked.terms is None:
+            return None
+        trade_id = self._trade_id(conversation_id, errand, asked.terms)
+        self.signed.get(errand.offer.window, {}).pop(trade_id, None)
+        return trade_id
 
     def _conclude(
-        self, conversation_id: bytes, errand: Errand, purpose: str, talk: BuyerTalk, end: Agreed | Ended
+        self, conversation_id: bytes, errand: Errand, purpose: str, end: Agreed | Ended, withdrawn: bytes | None
     ) -> Outcome:
         window, peer = errand.offer.window, hexed(errand.offer.seller)
         if isinstance(end, Agreed):
@@ -211,7 +216,14 @@ class BuyerAgent(Agent):
             )
             return Outcome(end.terms, "agreed", silent=False)
         self._home.write(
-            NoDeal(window=window, role=BUYER, peer=peer, conversation=hexed(conversation_id), reason=end.reason)
+            NoDeal(
+                window=window,
+                role=BUYER,
+                peer=peer,
+                conversation=hexed(conversation_id),
+                reason=end.reason,
+                trade=hexed(withdrawn) if withdrawn else "",
+            )
         )
         return Outcome(None, end.reason, silent=end.reason.startswith("no answer"))
 
