@@ -33,7 +33,7 @@ __all__ = [
     "genesis_changes",
 ]
 
-# py-evm raises Python's recursion limit so far that deeply nested input to a C parser (JSON) would overflow the stack and
+# py-evm raises the recursion limit so far that deeply nested input to a C parser (JSON) would overflow the stack and
 # end the process. A thousand and twenty-four nested EVM calls need fewer than this many frames.
 RECURSION_LIMIT = 16_000
 sys.setrecursionlimit(RECURSION_LIMIT)

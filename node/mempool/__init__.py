@@ -1,0 +1,5 @@
+"""What waits to be committed."""
+
+from node.mempool.pool import Mempool, PoolRejected
+
+__all__ = ["Mempool", "PoolRejected"]
