@@ -1,0 +1,100 @@
+"""What goes over a connection: a hello each way, then frames of (channel, payload); msgpack, strict and bounded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any
+
+import msgpack
+
+PROTOCOL_VERSION = 1
+MAX_FRAME_BYTES = 8 * 1024 * 1024  # the largest consensus message, a new view with a full block, is under half of it
+MAX_HELLO_BYTES = 1024
+MAX_MESSAGES = 4096  # in a frame
+
+
+class Channel(IntEnum):
+    """What a payload is for."""
+
+    CONSENSUS = 1
+    TRANSACTIONS = 2
+
+
+MAX_PAYLOAD_BYTES = {Channel.CONSENSUS: 6 * 1024 * 1024, Channel.TRANSACTIONS: 512 * 1024}
+
+
+class InvalidFrame(Exception):
+    """A peer sent something that is no frame."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """The first frame each way: what both sides must agree on."""
+
+    version: int
+    chain_id: int
+    genesis_hash: bytes
+    software: str
+
+    def encode(self) -> bytes:
+        """Return the frame."""
+        return bytes(msgpack.packb([self.version, self.chain_id, self.genesis_hash, self.software]))
+
+
+def decode_hello(frame: bytes) -> Hello:
+    """Return the hello in a frame.
+
+    Raises:
+        InvalidFrame: it is none.
+    """
+    fields = _unpack(frame, MAX_HELLO_BYTES)
+    if not (isinstance(fields, list) and [type(field) for field in fields] == [int, int, bytes, str]):
+        raise InvalidFrame("expected a hello of [version, chain id, genesis hash, software]")
+    return Hello(*fields)
+
+
+def encode_frame(messages: Iterable[tuple[Channel, bytes]]) -> bytes:
+    """Return a frame of messages in order."""
+    return bytes(msgpack.packb([[int(channel), payload] for channel, payload in messages]))
+
+
+def decode_frame(frame: bytes) -> list[tuple[Channel, bytes]]:
+    """Return the messages of a frame.
+
+    Raises:
+        InvalidFrame: not a list of [channel, payload] within the bounds.
+    """
+    rows = _unpack(frame, MAX_FRAME_BYTES)
+    if not isinstance(rows, list) or not 1 <= len(rows) <= MAX_MESSAGES:
+        raise InvalidFrame(f"expected a list of 1 to {MAX_MESSAGES} messages")
+    messages = []
+    for row in rows:
+        if not (isinstance(row, list) and [type(field) for field in row] == [int, bytes]):
+            raise InvalidFrame("expected [channel, payload]")
+        if row[0] not in MAX_PAYLOAD_BYTES:
+            raise InvalidFrame(f"expected channel 1 or 2, found {row[0]}")
+        channel = Channel(row[0])
+        if len(row[1]) > MAX_PAYLOAD_BYTES[channel]:
+            raise InvalidFrame(f"{len(row[1])} bytes on channel {channel.name}, at most {MAX_PAYLOAD_BYTES[channel]}")
+        messages.append((channel, row[1]))
+    return messages
+
+
+def _unpack(frame: bytes, limit: int) -> Any:
+    if len(frame) > limit:
+        raise InvalidFrame(f"{len(frame)} bytes, at most {limit}")
+    try:
+        return msgpack.unpackb(
+            frame,
+            raw=False,
+            strict_map_key=True,
+            max_array_len=MAX_MESSAGES,
+            max_map_len=0,
+            max_ext_len=0,
+            max_str_len=256,
+            max_bin_len=MAX_FRAME_BYTES,
+        )
+    except (ValueError, TypeError, msgpack.UnpackException, UnicodeDecodeError, RecursionError) as error:
+        raise InvalidFrame(f"no msgpack: {type(error).__name__}") from None
