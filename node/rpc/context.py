@@ -1,0 +1,47 @@
+"""What a method's handler works with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from node.rpc.backend import Backend
+from node.rpc.blocks import find_height, read_block
+from node.rpc.feed import Feed, Subscriber
+from node.rpc.filters import FilterTable
+from node.rpc.formats import BlockRef
+from node.rpc.reads import BlockData, Reader, ReadPool
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """The node, its readers and filters, and the connection that asks.
+
+    `subscriber` is the WebSocket connection that asks, None over HTTP; `started` collects the subscriptions that a
+    message makes.
+    """
+
+    backend: Backend
+    reader: Reader
+    reads: ReadPool
+    filters: FilterTable
+    feed: Feed
+    subscriber: Subscriber | None = None
+    started: list[str] = field(default_factory=list)
+
+    @property
+    def chain_id(self) -> int:
+        """The chain's id, as in EIP-155."""
+        return self.backend.rule_book.rules_at(0).chain_id
+
+    async def block(self, ref: BlockRef) -> BlockData | None:
+        """Return a committed block, None if there is none; at once if it was read lately."""
+        with self.backend.store.read() as view:
+            height = find_height(view, ref)
+        if height is None:
+            return None
+        block = self.reader.blocks.peek(height)
+        if block is None:
+            block = await self.reads.run(read_block, height)
+            if block is not None:
+                self.reader.blocks.keep(block)
+        return block

@@ -1,0 +1,97 @@
+"""From a message to its answer: decode, find the method, bind, run, encode; every failure is an answer too."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from node.errors import GridpactError
+from node.rpc import eth, eth_filters, grid, net, txpool, web3
+from node.rpc.context import Context
+from node.rpc.errors import INTERNAL_ERROR, RESPONSE_TOO_LARGE, TIMEOUT, LimitExceeded, RpcError
+from node.rpc.methods import MethodTable
+from node.rpc.protocol import Malformed, Request, decode_message, encode_error, encode_result
+
+log = logging.getLogger("rpc")
+
+TakeTokens = Callable[[int], bool]
+"""Asks a connection's rate limit for so many requests."""
+
+
+def all_methods() -> MethodTable:
+    """Return every method that this software serves."""
+    methods = MethodTable()
+    for table in (eth.table, eth_filters.table, net.table, web3.table, txpool.table, grid.table):
+        methods.extend(table)
+    return methods
+
+
+@dataclass(frozen=True, slots=True)
+class Dispatcher:
+    """Answers messages.
+
+    Args:
+        methods: what can be called.
+        max_batch: requests in a batch.
+        max_response_bytes: of all answers to one message together.
+        timeout_s: for one request.
+    """
+
+    methods: MethodTable
+    max_batch: int
+    max_response_bytes: int
+    timeout_s: float
+
+    async def answer(self, raw: bytes | str, context: Context, take: TakeTokens) -> str | None:
+        """Return the answer to a message as JSON; None if it holds nothing but notifications.
+
+        The requests of a batch run one after the other, in order.
+        """
+        try:
+            message = decode_message(raw, self.max_batch)
+            if not take(len(message.entries)):
+                raise LimitExceeded("too many requests a second on this connection; slow down")
+        except RpcError as error:
+            return encode_error(None, error)
+        answers: list[str] = []
+        room = self.max_response_bytes
+        for entry in message.entries:
+            answer = await self._answer(entry, context, room)
+            if answer is not None:
+                answers.append(answer)
+                room -= len(answer)
+        if not answers:
+            return None
+        return f"[{','.join(answers)}]" if message.batch else answers[0]
+
+    async def _answer(self, entry: Request | Malformed, context: Context, room: int) -> str | None:
+        if isinstance(entry, Malformed):
+            return encode_error(entry.id, entry.error)
+        try:
+            if room <= 0:
+                raise RpcError(RESPONSE_TOO_LARGE, f"response too large: at most {self.max_response_bytes} bytes")
+            answer = await self._run(entry, context)
+            if len(answer) > room:
+                raise RpcError(RESPONSE_TOO_LARGE, f"response too large: at most {self.max_response_bytes} bytes")
+        except RpcError as error:
+            answer = encode_error(entry.id, error)
+        return None if entry.notification else answer
+
+    async def _run(self, request: Request, context: Context) -> str:
+        method = self.methods.find(request.method)
+        try:
+            async with asyncio.timeout(self.timeout_s):
+                return encode_result(request.id, await method.call(context, request.params))
+        except RpcError:
+            raise
+        except TimeoutError:
+            raise RpcError(TIMEOUT, f"request timed out after {self.timeout_s:g} s") from None
+        except GridpactError as error:
+            log.exception("a request failed", extra={"method": request.method})
+            raise RpcError(INTERNAL_ERROR, f"internal error: {error}") from None
+        except Exception as error:
+            log.exception("a request failed", extra={"method": request.method})
+            reason = f"internal error in {request.method}: {type(error).__name__}; the node's log has more"
+            raise RpcError(INTERNAL_ERROR, reason) from None

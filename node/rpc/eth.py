@@ -1,0 +1,368 @@
+"""`eth_` methods that read blocks, transactions and state, call, estimate and send. Source: execution-apis."""
+
+from __future__ import annotations
+
+from node.chain.transaction import InvalidTransaction
+from node.rpc.blocks import find_height, require_height
+from node.rpc.calls import CallRequest, call_request, run_call, run_estimate
+from node.rpc.context import Context
+from node.rpc.errors import SERVER_ERROR, InvalidParams, RpcError
+from node.rpc.formats import (
+    BlockRef,
+    Json,
+    Tag,
+    address,
+    block_number,
+    block_ref,
+    boolean,
+    count,
+    data,
+    hash32,
+    number,
+    sequence,
+    slot,
+    to_data,
+    to_quantity,
+)
+from node.rpc.methods import MethodTable, Parameter
+from node.rpc.reads import Reader
+from node.rpc.render import (
+    block_json,
+    mined_transaction_json,
+    pending_transaction_json,
+    receipt_json,
+)
+
+MAX_FEE_HISTORY = 1_024  # blocks; what Ethereum clients give
+MAX_PERCENTILES = 100
+
+table = MethodTable()
+
+_ADDRESS = Parameter("address", address)
+_BLOCK = Parameter("block", block_ref, Tag.LATEST)
+_BLOCK_NUMBER = Parameter("block", block_number)
+_BLOCK_HASH = Parameter("block hash", hash32)
+_TRANSACTION_HASH = Parameter("transaction hash", hash32)
+_INDEX = Parameter("index", number)
+_FULL = Parameter("full transactions", boolean, False)
+
+
+def _no_overrides(value: object, where: str) -> None:
+    if value not in ({}, []):
+        raise InvalidParams(where, "nothing: overrides are not supported by this node", value)
+
+
+# -- the chain
+
+
+@table.method("eth_chainId")
+async def chain_id(context: Context) -> Json:
+    """Return the chain id."""
+    return to_quantity(context.chain_id)
+
+
+@table.method("eth_blockNumber")
+async def head_number(context: Context) -> Json:
+    """Return the height of the newest block."""
+    with context.backend.store.read() as view:
+        return to_quantity(view.head_height)
+
+
+@table.method("eth_syncing")
+async def syncing(context: Context) -> Json:
+    """Return false, or how far this validator has caught up with the others."""
+    target = context.backend.status().target_height
+    with context.backend.store.read() as view:
+        head = view.head_height
+    if target is None or target <= head:
+        return False
+    return {"startingBlock": "0x0", "currentBlock": to_quantity(head), "highestBlock": to_quantity(target)}
+
+
+@table.method("eth_gasPrice")
+async def gas_price(_context: Context) -> Json:
+    """Return the suggested gas price: zero."""
+    return "0x0"
+
+
+@table.method("eth_maxPriorityFeePerGas")
+async def max_priority_fee(_context: Context) -> Json:
+    """Return the suggested priority fee: zero."""
+    return "0x0"
+
+
+def _percentiles(value: object, where: str) -> int:
+    rows = sequence(value, where, MAX_PERCENTILES)
+    before = 0.0
+    for index, row in enumerate(rows):
+        if isinstance(row, bool) or not isinstance(row, int | float) or not before <= row <= 100:
+            raise InvalidParams(f"{where}[{index}]", "a rising number from 0 to 100", row)
+        before = row
+    return len(rows)
+
+
+def read_fee_history(reader: Reader, blocks: int, newest: BlockRef) -> dict[str, Json]:
+    """Return base fees and the share of gas used of up to MAX_FEE_HISTORY blocks. A read function.
+
+    Raises:
+        BlockNotFound: there is no such newest block.
+    """
+    with reader.store.read() as view:
+        last = require_height(view, newest)
+        first = max(0, last + 1 - min(blocks, MAX_FEE_HISTORY))
+        headers = [view.header(height) for height in range(first, last + 1)]
+    following = reader.rule_book.rules_at(last + 1).base_fee
+    return {
+        "oldestBlock": to_quantity(first),
+        "baseFeePerGas": [*(to_quantity(header.base_fee_per_gas) for header in headers), to_quantity(following)],
+        "gasUsedRatio": [header.gas_used / header.gas_limit for header in headers],
+        "baseFeePerBlobGas": ["0x0"] * (len(headers) + 1),
+        "blobGasUsedRatio": [0] * len(headers),
+    }
+
+
+@table.method(
+    "eth_feeHistory",
+    Parameter("block count", count),
+    Parameter("newest block", block_number),
+    Parameter("reward percentiles", _percentiles, 0),
+)
+async def fee_history(context: Context, blocks: int, newest: BlockRef, percentiles: int) -> Json:
+    """Return base fees, gas used and suggested rewards (zero) of recent blocks."""
+    history = await context.reads.run(read_fee_history, blocks, newest)
+    if percentiles:
+        history["reward"] = [["0x0"] * percentiles for _ in history["gasUsedRatio"]]
+    return history
+
+
+@table.method("eth_accounts")
+async def accounts(_context: Context) -> Json:
+    """Return no accounts: a node holds no keys of users."""
+    return []
+
+
+@table.method("eth_mining")
+async def mining(_context: Context) -> Json:
+    """Return false: blocks are agreed on, not mined."""
+    return False
+
+
+@table.method("eth_hashrate")
+async def hashrate(_context: Context) -> Json:
+    """Return zero: blocks are agreed on, not mined."""
+    return "0x0"
+
+
+@table.method("eth_coinbase")
+async def coinbase(_context: Context) -> Json:
+    """Return the zero address, the coinbase of every block."""
+    return to_data(bytes(20))
+
+
+# -- state
+
+
+@table.method("eth_getBalance", _ADDRESS, _BLOCK)
+async def balance(context: Context, account: bytes, block: BlockRef) -> Json:
+    """Return an account's balance in wei."""
+    with context.backend.store.read() as view:
+        found = view.state_at(require_height(view, block)).account(account)
+    return to_quantity(0 if found is None else found.balance)
+
+
+@table.method("eth_getTransactionCount", _ADDRESS, _BLOCK)
+async def transaction_count(context: Context, account: bytes, block: BlockRef) -> Json:
+    """Return an account's next nonce; `pending` counts what waits in this node's pool."""
+    with context.backend.store.read() as view:
+        found = view.state_at(require_height(view, block)).account(account)
+    nonce = 0 if found is None else found.nonce
+    return to_quantity(context.backend.mempool.pending_nonce(account, nonce) if block is Tag.PENDING else nonce)
+
+
+@table.method("eth_getCode", _ADDRESS, _BLOCK)
+async def code(context: Context, account: bytes, block: BlockRef) -> Json:
+    """Return the code at an address."""
+    with context.backend.store.read() as view:
+        state = view.state_at(require_height(view, block))
+        found = state.account(account)
+        return to_data(b"" if found is None else state.code(found.code_hash))
+
+
+@table.method("eth_getStorageAt", _ADDRESS, Parameter("slot", slot), _BLOCK)
+async def storage_at(context: Context, account: bytes, position: int, block: BlockRef) -> Json:
+    """Return the 32 bytes in a storage slot."""
+    with context.backend.store.read() as view:
+        value = view.state_at(require_height(view, block)).storage(account, position)
+    return to_data(value.to_bytes(32, "big"))
+
+
+@table.method("eth_call", Parameter("transaction", call_request), _BLOCK, Parameter("overrides", _no_overrides, None))
+async def call(context: Context, request: CallRequest, block: BlockRef, _overrides: None) -> Json:
+    """Run a call over a block's state and return its output; on the head, at the chain's time now."""
+    return to_data(await context.reads.run(run_call, request, block, context.backend.chain_time_s()))
+
+
+@table.method(
+    "eth_estimateGas", Parameter("transaction", call_request), _BLOCK, Parameter("overrides", _no_overrides, None)
+)
+async def estimate_gas(context: Context, request: CallRequest, block: BlockRef, _overrides: None) -> Json:
+    """Return the least gas limit with which a transaction succeeds in the next block."""
+    return to_quantity(await context.reads.run(run_estimate, request, block, context.backend.chain_time_s()))
+
+
+# -- blocks
+
+
+def render_block(reader: Reader, ref: BlockRef) -> Json:
+    """Return a block with whole transactions, null if there is none. A read function."""
+    with reader.store.read() as view:
+        height = find_height(view, ref)
+        if height is None:
+            return None
+        return block_json(reader.block(view, height), reader.rule_book.rules_at(height).chain_id, full=True)
+
+
+async def _block(context: Context, ref: BlockRef, full: bool) -> Json:
+    if full:
+        return await context.reads.run(render_block, ref)
+    found = await context.block(ref)
+    return None if found is None else block_json(found, context.chain_id, full=False)
+
+
+@table.method("eth_getBlockByNumber", _BLOCK_NUMBER, _FULL)
+async def block_by_number(context: Context, ref: BlockRef, full: bool) -> Json:
+    """Return a block by height or tag, null if there is none."""
+    return await _block(context, ref, full)
+
+
+@table.method("eth_getBlockByHash", _BLOCK_HASH, _FULL)
+async def block_by_hash(context: Context, ref: BlockRef, full: bool) -> Json:
+    """Return a block by hash, null if there is none."""
+    return await _block(context, ref, full)
+
+
+async def _transactions_in(context: Context, ref: BlockRef) -> Json:
+    found = await context.block(ref)
+    return None if found is None else to_quantity(len(found.raws))
+
+
+@table.method("eth_getBlockTransactionCountByNumber", _BLOCK_NUMBER)
+async def block_transaction_count_by_number(context: Context, ref: BlockRef) -> Json:
+    """Return the number of transactions in a block, null if there is none."""
+    return await _transactions_in(context, ref)
+
+
+@table.method("eth_getBlockTransactionCountByHash", _BLOCK_HASH)
+async def block_transaction_count_by_hash(context: Context, ref: BlockRef) -> Json:
+    """Return the number of transactions in a block, null if there is none."""
+    return await _transactions_in(context, ref)
+
+
+async def _uncles_in(context: Context, ref: BlockRef) -> Json:
+    with context.backend.store.read() as view:
+        return None if find_height(view, ref) is None else "0x0"
+
+
+@table.method("eth_getUncleCountByBlockNumber", _BLOCK_NUMBER)
+async def uncle_count_by_number(context: Context, ref: BlockRef) -> Json:
+    """Return zero for every block: there are no uncles."""
+    return await _uncles_in(context, ref)
+
+
+@table.method("eth_getUncleCountByBlockHash", _BLOCK_HASH)
+async def uncle_count_by_hash(context: Context, ref: BlockRef) -> Json:
+    """Return zero for every block: there are no uncles."""
+    return await _uncles_in(context, ref)
+
+
+@table.method("eth_getUncleByBlockNumberAndIndex", _BLOCK_NUMBER, _INDEX)
+async def uncle_by_number(_context: Context, _ref: BlockRef, _index: int) -> Json:
+    """Return null: there are no uncles."""
+    return None
+
+
+@table.method("eth_getUncleByBlockHashAndIndex", _BLOCK_HASH, _INDEX)
+async def uncle_by_hash(_context: Context, _ref: BlockRef, _index: int) -> Json:
+    """Return null: there are no uncles."""
+    return None
+
+
+# -- transactions
+
+
+def render_receipts(reader: Reader, ref: BlockRef) -> Json:
+    """Return the receipts of a block, null if there is none. A read function."""
+    with reader.store.read() as view:
+        height = find_height(view, ref)
+        if height is None:
+            return None
+        block, chain = reader.block(view, height), reader.rule_book.rules_at(height).chain_id
+    return [receipt_json(block, index, chain) for index in range(len(block.raws))]
+
+
+@table.method("eth_getBlockReceipts", Parameter("block", block_ref))
+async def block_receipts(context: Context, ref: BlockRef) -> Json:
+    """Return the receipts of all transactions in a block, null if there is none."""
+    return await context.reads.run(render_receipts, ref)
+
+
+@table.method("eth_getTransactionReceipt", _TRANSACTION_HASH)
+async def transaction_receipt(context: Context, transaction_hash: bytes) -> Json:
+    """Return a committed transaction's receipt, null as long as there is none."""
+    with context.backend.store.read() as view:
+        place = view.locate(transaction_hash)
+    if place is None:
+        return None
+    block = await context.block(place[0])
+    return None if block is None else receipt_json(block, place[1], context.chain_id)
+
+
+@table.method("eth_getTransactionByHash", _TRANSACTION_HASH)
+async def transaction_by_hash(context: Context, transaction_hash: bytes) -> Json:
+    """Return a transaction, committed or waiting in this node's pool; null if it is neither."""
+    with context.backend.store.read() as view:
+        place = view.locate(transaction_hash)
+    if place is None:
+        waiting = context.backend.mempool.get(transaction_hash)
+        return None if waiting is None else pending_transaction_json(waiting)
+    return await _transaction_at(context, *place)
+
+
+@table.method("eth_getRawTransactionByHash", _TRANSACTION_HASH)
+async def raw_transaction_by_hash(context: Context, transaction_hash: bytes) -> Json:
+    """Return a transaction's bytes as they were signed, null if it is not known."""
+    with context.backend.store.read() as view:
+        place = view.locate(transaction_hash)
+    if place is None:
+        waiting = context.backend.mempool.get(transaction_hash)
+        return None if waiting is None else to_data(waiting.raw)
+    block = await context.block(place[0])
+    return None if block is None else to_data(block.raws[place[1]])
+
+
+async def _transaction_at(context: Context, ref: BlockRef, index: int) -> Json:
+    block = await context.block(ref)
+    if block is None or index >= len(block.raws):
+        return None
+    return mined_transaction_json(block, index, context.chain_id)
+
+
+@table.method("eth_getTransactionByBlockNumberAndIndex", _BLOCK_NUMBER, _INDEX)
+async def transaction_by_number_and_index(context: Context, ref: BlockRef, index: int) -> Json:
+    """Return the transaction at an index in a block, null if there is none."""
+    return await _transaction_at(context, ref, index)
+
+
+@table.method("eth_getTransactionByBlockHashAndIndex", _BLOCK_HASH, _INDEX)
+async def transaction_by_hash_and_index(context: Context, ref: BlockRef, index: int) -> Json:
+    """Return the transaction at an index in a block, null if there is none."""
+    return await _transaction_at(context, ref, index)
+
+
+@table.method("eth_sendRawTransaction", Parameter("transaction", data))
+async def send_raw_transaction(context: Context, raw: bytes) -> Json:
+    """Take a signed transaction into the pool and return its hash."""
+    try:
+        return to_data(await context.backend.submit(raw))
+    except InvalidTransaction as error:
+        raise RpcError(SERVER_ERROR, error.reason) from None

@@ -1,0 +1,154 @@
+"""`eth_` methods for logs, filters and subscriptions. Source: execution-apis; go-ethereum for `eth_subscribe`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from node.rpc.context import Context
+from node.rpc.errors import METHOD_NOT_FOUND, SERVER_ERROR, RpcError, shown
+from node.rpc.feed import Subscriber, Topic
+from node.rpc.filters import BlockFilter, LogFilter, PendingFilter
+from node.rpc.formats import Json, boolean, mapping, text, to_data
+from node.rpc.logs import CHUNK, MAX_RANGE, MAX_RESULTS, Criteria, LogQuery, log_criteria, log_query, query_range, scan
+from node.rpc.methods import MethodTable, Parameter
+from node.rpc.reads import Reader
+
+MAX_HASHES = 10_000  # block hashes in one answer; the next poll continues
+
+table = MethodTable()
+
+_FILTER = Parameter("filter", log_query)
+_FILTER_ID = Parameter("filter id", text)
+
+
+async def _search(context: Context, criteria: Criteria, heights: range) -> list[dict[str, Json]]:
+    """Return the wanted logs in a range, a few blocks at a time, so that no read lasts long."""
+    found: list[dict[str, Json]] = []
+    for start in range(heights.start, heights.stop, CHUNK):
+        part = range(start, min(start + CHUNK, heights.stop))
+        found += await context.reads.run(scan, criteria, part, MAX_RESULTS - len(found))
+    return found
+
+
+async def _query(context: Context, query: LogQuery) -> list[dict[str, Json]]:
+    with context.backend.store.read() as view:
+        heights = query_range(view, query)
+    return await _search(context, query.criteria, heights)
+
+
+@table.method("eth_getLogs", _FILTER)
+async def get_logs(context: Context, query: LogQuery) -> Json:
+    """Return the logs that match a filter, in order; range and number are bounded."""
+    return await _query(context, query)
+
+
+# -- filters
+
+
+def _next_height(context: Context) -> int:
+    with context.backend.store.read() as view:
+        return view.head_height + 1
+
+
+@table.method("eth_newFilter", _FILTER)
+async def new_filter(context: Context, query: LogQuery) -> Json:
+    """Install a filter for new logs and return its id; it expires when it is not polled for five minutes."""
+    start = _next_height(context)
+    if isinstance(query.first, int):
+        start = max(start, query.first)
+    return context.filters.install(LogFilter(query, start))
+
+
+@table.method("eth_newBlockFilter")
+async def new_block_filter(context: Context) -> Json:
+    """Install a filter for new blocks and return its id."""
+    return context.filters.install(BlockFilter(_next_height(context)))
+
+
+@table.method("eth_newPendingTransactionFilter")
+async def new_pending_filter(context: Context) -> Json:
+    """Install a filter for transactions that come into this node's pool and return its id."""
+    return context.filters.install(PendingFilter())
+
+
+@table.method("eth_uninstallFilter", _FILTER_ID)
+async def uninstall_filter(context: Context, identifier: str) -> Json:
+    """Remove a filter; false if there was none."""
+    return context.filters.uninstall(identifier)
+
+
+def read_hashes(reader: Reader, heights: range) -> list[str]:
+    """Return the hashes of committed blocks. A read function."""
+    with reader.store.read() as view:
+        return [to_data(view.header(height).hash) for height in heights]
+
+
+@table.method("eth_getFilterChanges", _FILTER_ID)
+async def filter_changes(context: Context, identifier: str) -> Json:
+    """Return what is new for a filter since it was polled last."""
+    entry = context.filters.find(identifier)
+    if isinstance(entry, PendingFilter):
+        hashes = [to_data(found) for found in entry.hashes]
+        entry.hashes.clear()
+        return hashes
+    stop = _next_height(context)
+    start = entry.next_height
+    if isinstance(entry, BlockFilter):
+        stop = min(stop, start + MAX_HASHES)
+        hashes = await context.reads.run(read_hashes, range(start, stop))
+        entry.next_height = max(start, stop)
+        return hashes
+    last = entry.query.last
+    wanted = range(start, min(stop, start + MAX_RANGE, last + 1 if isinstance(last, int) else stop))
+    logs = await _search(context, entry.query.criteria, wanted)
+    entry.next_height = max(start, wanted.stop)
+    return logs
+
+
+@table.method("eth_getFilterLogs", _FILTER_ID)
+async def filter_logs(context: Context, identifier: str) -> Json:
+    """Return all logs that a log filter's query matches."""
+    entry = context.filters.find(identifier)
+    if not isinstance(entry, LogFilter):
+        raise RpcError(SERVER_ERROR, "filter not found: it is no log filter")
+    return await _query(context, entry.query)
+
+
+# -- subscriptions
+
+
+@dataclass(frozen=True, slots=True)
+class _Options:
+    criteria: Criteria | None
+    whole: bool
+
+
+def _options(value: object, where: str) -> _Options:
+    if isinstance(value, bool):
+        return _Options(None, boolean(value, where))
+    return _Options(log_criteria(mapping(value, where), where), False)
+
+
+def _subscriber(context: Context) -> Subscriber:
+    if context.subscriber is None:
+        raise RpcError(METHOD_NOT_FOUND, "notifications not supported: subscribe over a WebSocket")
+    return context.subscriber
+
+
+@table.method("eth_subscribe", Parameter("subscription", text), Parameter("options", _options, _Options(None, False)))
+async def subscribe(context: Context, name: str, options: _Options) -> Json:
+    """Subscribe this WebSocket to newHeads, logs (with a filter) or newPendingTransactions; return the id."""
+    subscriber = _subscriber(context)
+    if name not in tuple(Topic):
+        known = ", ".join(Topic)
+        raise RpcError(METHOD_NOT_FOUND, f"no {shown(name)} subscription in eth namespace; there are {known}")
+    topic = Topic(name)
+    identifier = context.feed.subscribe(subscriber, topic, options.criteria, whole=options.whole)
+    context.started.append(identifier)
+    return identifier
+
+
+@table.method("eth_unsubscribe", Parameter("subscription id", text))
+async def unsubscribe(context: Context, identifier: str) -> Json:
+    """End a subscription of this WebSocket; false if it has none with this id."""
+    return context.feed.unsubscribe(_subscriber(context), identifier)

@@ -1,0 +1,177 @@
+"""Blocks, transactions, receipts and logs as Ethereum's JSON objects.
+
+Source: execution-apis, schemas/{block,transaction,receipt}.yaml; withdrawals and uncles are always empty.
+"""
+
+from __future__ import annotations
+
+from eth_hash.auto import keccak
+
+from node.chain import rlp
+from node.chain.header import Header
+from node.chain.receipt import Log
+from node.chain.transaction import Transaction, decode_transaction
+from node.rpc.formats import Json, to_data, to_quantity
+from node.rpc.reads import BlockData
+
+
+def header_json(header: Header) -> dict[str, Json]:
+    """Return a header, as `newHeads` sends it."""
+    return {
+        "number": to_quantity(header.number),
+        "hash": to_data(header.hash),
+        "parentHash": to_data(header.parent_hash),
+        "sha3Uncles": to_data(header.ommers_hash),
+        "miner": to_data(header.coinbase),
+        "stateRoot": to_data(header.state_root),
+        "transactionsRoot": to_data(header.transactions_root),
+        "receiptsRoot": to_data(header.receipts_root),
+        "logsBloom": to_data(header.bloom),
+        "difficulty": to_quantity(header.difficulty),
+        "gasLimit": to_quantity(header.gas_limit),
+        "gasUsed": to_quantity(header.gas_used),
+        "timestamp": to_quantity(header.timestamp),
+        "extraData": to_data(header.extra_data),
+        "mixHash": to_data(header.mix_hash),
+        "nonce": to_data(header.nonce),
+        "baseFeePerGas": to_quantity(header.base_fee_per_gas),
+        "withdrawalsRoot": to_data(header.withdrawals_root),
+        "blobGasUsed": to_quantity(header.blob_gas_used),
+        "excessBlobGas": to_quantity(header.excess_blob_gas),
+        "parentBeaconBlockRoot": to_data(header.parent_beacon_root),
+        "requestsHash": to_data(header.requests_hash),
+    }
+
+
+def block_json(block: BlockData, chain_id: int, *, full: bool) -> dict[str, Json]:
+    """Return a block with its transactions, whole or by hash."""
+    indices = range(len(block.raws))
+    return {
+        **header_json(block.header),
+        "totalDifficulty": "0x0",
+        "size": to_quantity(block_size(block)),
+        "uncles": [],
+        "withdrawals": [],
+        "transactions": [
+            mined_transaction_json(block, index, chain_id) if full else to_data(block.hashes[index])
+            for index in indices
+        ],
+    }
+
+
+def block_size(block: BlockData) -> int:
+    """Return the length of the block's RLP as Ethereum has it: header, transactions, no uncles, no withdrawals."""
+    transactions = [raw if raw[0] >= 0xC0 else rlp.encode(raw) for raw in block.raws]
+    return len(rlp.encode_list([block.header.encode(), rlp.encode_list(transactions), b"\xc0", b"\xc0"]))
+
+
+def mined_transaction_json(block: BlockData, index: int, chain_id: int) -> dict[str, Json]:
+    """Return a committed transaction."""
+    transaction = decode_transaction(block.raws[index], chain_id)
+    header = block.header
+    return {
+        **_transaction_json(transaction),
+        "blockHash": to_data(header.hash),
+        "blockNumber": to_quantity(header.number),
+        "transactionIndex": to_quantity(index),
+        "gasPrice": to_quantity(effective_gas_price(transaction, header.base_fee_per_gas)),
+    }
+
+
+def pending_transaction_json(transaction: Transaction) -> dict[str, Json]:
+    """Return a transaction that waits in the pool."""
+    return {
+        **_transaction_json(transaction),
+        "blockHash": None,
+        "blockNumber": None,
+        "transactionIndex": None,
+        "gasPrice": to_quantity(transaction.max_fee_per_gas),
+    }
+
+
+def effective_gas_price(transaction: Transaction, base_fee: int) -> int:
+    """Return what a unit of gas cost the sender, in wei (EIP-1559)."""
+    return min(transaction.max_fee_per_gas, base_fee + transaction.max_priority_fee_per_gas)
+
+
+def _transaction_json(transaction: Transaction) -> dict[str, Json]:
+    parity = transaction.y_parity
+    table: dict[str, Json] = {
+        "hash": to_data(transaction.hash),
+        "type": to_quantity(transaction.type),
+        "chainId": to_quantity(transaction.chain_id),
+        "nonce": to_quantity(transaction.nonce),
+        "from": to_data(transaction.sender),
+        "to": None if transaction.to is None else to_data(transaction.to),
+        "gas": to_quantity(transaction.gas_limit),
+        "value": to_quantity(transaction.value),
+        "input": to_data(transaction.data),
+        "v": to_quantity(parity if transaction.type else transaction.chain_id * 2 + 35 + parity),
+        "r": to_quantity(transaction.r),
+        "s": to_quantity(transaction.s),
+    }
+    if transaction.type:
+        table["yParity"] = to_quantity(parity)
+        table["accessList"] = [
+            {"address": to_data(account), "storageKeys": [to_data(key.to_bytes(32, "big")) for key in keys]}
+            for account, keys in transaction.access_list
+        ]
+    if transaction.type == 2:
+        table["maxFeePerGas"] = to_quantity(transaction.max_fee_per_gas)
+        table["maxPriorityFeePerGas"] = to_quantity(transaction.max_priority_fee_per_gas)
+    return table
+
+
+def receipt_json(block: BlockData, index: int, chain_id: int) -> dict[str, Json]:
+    """Return the receipt of a committed transaction."""
+    receipt, header = block.receipts[index], block.header
+    transaction = decode_transaction(block.raws[index], chain_id)
+    before = block.receipts[index - 1].cumulative_gas_used if index else 0
+    created = contract_address(transaction) if transaction.to is None else None
+    return {
+        "transactionHash": to_data(block.hashes[index]),
+        "transactionIndex": to_quantity(index),
+        "blockHash": to_data(header.hash),
+        "blockNumber": to_quantity(header.number),
+        "from": to_data(block.senders[index]),
+        "to": None if transaction.to is None else to_data(transaction.to),
+        "contractAddress": None if created is None else to_data(created),
+        "cumulativeGasUsed": to_quantity(receipt.cumulative_gas_used),
+        "gasUsed": to_quantity(receipt.cumulative_gas_used - before),
+        "effectiveGasPrice": to_quantity(effective_gas_price(transaction, header.base_fee_per_gas)),
+        "logs": _receipt_logs(block, index),
+        "logsBloom": to_data(receipt.bloom),
+        "status": to_quantity(receipt.status),
+        "type": to_quantity(receipt.type),
+    }
+
+
+def contract_address(transaction: Transaction) -> bytes:
+    """Return the address that a creation makes: the last 20 bytes of keccak(rlp([sender, nonce]))."""
+    return keccak(rlp.encode((transaction.sender, transaction.nonce)))[12:]
+
+
+def _receipt_logs(block: BlockData, index: int) -> list[dict[str, Json]]:
+    before = sum(len(receipt.logs) for receipt in block.receipts[:index])
+    return [_log_json(block, index, before + at, entry) for at, entry in enumerate(block.receipts[index].logs)]
+
+
+def logs_json(block: BlockData) -> list[tuple[Log, dict[str, Json]]]:
+    """Return every log of a block with its JSON object."""
+    logs = ((index, entry) for index, receipt in enumerate(block.receipts) for entry in receipt.logs)
+    return [(entry, _log_json(block, index, number, entry)) for number, (index, entry) in enumerate(logs)]
+
+
+def _log_json(block: BlockData, index: int, log_index: int, entry: Log) -> dict[str, Json]:
+    return {
+        "address": to_data(entry.address),
+        "topics": [to_data(topic) for topic in entry.topics],
+        "data": to_data(entry.data),
+        "blockNumber": to_quantity(block.header.number),
+        "blockHash": to_data(block.header.hash),
+        "blockTimestamp": to_quantity(block.header.timestamp),
+        "transactionHash": to_data(block.hashes[index]),
+        "transactionIndex": to_quantity(index),
+        "logIndex": to_quantity(log_index),
+        "removed": False,
+    }

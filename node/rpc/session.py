@@ -1,0 +1,131 @@
+"""One WebSocket connection: requests in, answers and notifications out, through a bounded queue."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from dataclasses import replace
+
+from aiohttp import ClientConnectionResetError, WSCloseCode, WSMsgType, web
+
+from node.rpc.context import Context
+from node.rpc.dispatch import Dispatcher
+from node.rpc.limits import TokenBucket
+from node.rpc.protocol import encode_notification
+
+MAX_QUEUED_BYTES = 16 * 1024 * 1024  # a block's logs fit; what is shared between subscribers is stored once
+MAX_IN_FLIGHT = 16  # messages of one connection that are worked on at once; more are not read from the socket
+CLOSE_TIMEOUT_S = 2.0  # for a dropped subscriber to take the reason
+
+log = logging.getLogger("rpc")
+
+
+class Session:
+    """A connection that is a subscriber.
+
+    Args:
+        socket: the accepted WebSocket.
+        context: of the server; the session is its subscriber.
+        dispatcher: answers messages.
+        bucket: the connection's rate limit.
+        max_queued_bytes: how much may wait for a slow subscriber.
+    """
+
+    def __init__(
+        self,
+        socket: web.WebSocketResponse,
+        context: Context,
+        dispatcher: Dispatcher,
+        bucket: TokenBucket,
+        max_queued_bytes: int = MAX_QUEUED_BYTES,
+    ) -> None:
+        self._socket = socket
+        self._context = context
+        self._dispatcher = dispatcher
+        self._bucket = bucket
+        self._max_queued_bytes = max_queued_bytes
+        self._queue: deque[tuple[str | None, str]] = deque()  # (subscription, result), or (None, answer)
+        self._queued_bytes = 0
+        self._wake = asyncio.Event()
+        self._dropped: str | None = None
+        self._drop = asyncio.Event()
+        self._slots = asyncio.Semaphore(MAX_IN_FLIGHT)
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def notify(self, subscription: str, result: str) -> None:
+        """Queue a subscription's result; drop the connection if too much waits already."""
+        self._push(subscription, result)
+
+    async def run(self, transport: asyncio.Transport | None) -> None:
+        """Serve the connection until it ends."""
+        parts = {asyncio.create_task(part) for part in (self._write(), self._read(), self._dropping())}
+        try:
+            await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._context.feed.forget(self)
+            tasks = [*parts, *self._tasks]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await self._close(transport)
+
+    async def _dropping(self) -> None:
+        await self._drop.wait()
+
+    async def _close(self, transport: asyncio.Transport | None) -> None:
+        code = WSCloseCode.OK if self._dropped is None else WSCloseCode.POLICY_VIOLATION
+        try:
+            async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                await self._socket.close(code=code, message=(self._dropped or "").encode())
+        except (TimeoutError, ConnectionError):
+            if transport is not None:
+                transport.abort()
+
+    async def _read(self) -> None:
+        async for message in self._socket:
+            if message.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
+                break
+            await self._slots.acquire()
+            task = asyncio.create_task(self._serve(message.data))
+            self._tasks.add(task)
+            task.add_done_callback(self._served)
+
+    def _served(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._slots.release()
+        if not task.cancelled() and task.exception() is not None:
+            log.error("a message failed", exc_info=task.exception())
+
+    async def _serve(self, raw: bytes | str) -> None:
+        context = replace(self._context, subscriber=self, started=[])
+        answer = await self._dispatcher.answer(raw, context, self._bucket.take)
+        if answer is not None:
+            self._push(None, answer)
+        self._context.feed.activate(context.started)
+
+    def _push(self, subscription: str | None, text: str) -> None:
+        if self._dropped is not None:
+            return
+        self._queued_bytes += len(text)
+        if self._queued_bytes > self._max_queued_bytes and self._queue:
+            self._dropped = f"too slow: more than {self._max_queued_bytes} bytes wait for this connection"
+            log.warning("a slow subscriber was dropped", extra={"queued": len(self._queue)})
+            self._queue.clear()
+            self._drop.set()
+            return
+        self._queue.append((subscription, text))
+        self._wake.set()
+
+    async def _write(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._queue:
+                subscription, text = self._queue.popleft()
+                self._queued_bytes -= len(text)
+                whole = text if subscription is None else encode_notification(subscription, text)
+                try:
+                    await self._socket.send_str(whole)
+                except (ClientConnectionResetError, ConnectionError):
+                    return

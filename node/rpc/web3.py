@@ -1,0 +1,34 @@
+"""`web3_` methods."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from functools import cache
+from importlib.metadata import version
+
+from eth_hash.auto import keccak
+
+from node.rpc.context import Context
+from node.rpc.formats import Json, data, to_data
+from node.rpc.methods import MethodTable, Parameter
+
+table = MethodTable()
+
+
+@cache
+def client_name() -> str:
+    """Return name, version, system and language of this software, as `web3_clientVersion` gives it."""
+    return f"gridpact/v{version('gridpact')}/{sys.platform}/python{platform.python_version()}"
+
+
+@table.method("web3_clientVersion")
+async def client_version(_context: Context) -> Json:
+    """Return the name and version of this software."""
+    return client_name()
+
+
+@table.method("web3_sha3", Parameter("data", data))
+async def sha3(_context: Context, value: bytes) -> Json:
+    """Return the keccak-256 hash of data."""
+    return to_data(keccak(value))
