@@ -169,7 +169,7 @@ class Chain:
         return int(await self.request("eth_blockNumber"), 16)
 
     async def events(
-        self, addresses: Sequence[bytes], first: int, last: int, topics: Sequence[str | None] = ()
+        self, addresses: Sequence[bytes], first: int, last: int, topics: Sequence[str | list[str] | None] = ()
     ) -> list[LoggedEvent]:
         """Return the system contracts' events of the heights first … last, in order."""
         found: list[LoggedEvent] = []

@@ -42,6 +42,7 @@ SETUP_GAS = 300_000
 SETTLE_GAS = 400_000
 MAX_METERS = 200
 MAX_CATCH_UP_QUARTERS = 96  # a meter that was away for longer begins anew with the current window
+TRADE_GRACE_S = 0.3  # wall seconds after a window's end that its trading may take to wind up
 LATE_WINDOWS = 3  # a window that the operator has not settled by then is settled by the household itself
 
 
@@ -316,7 +317,8 @@ class Household:
             await self._until_measured(current * home.windows.quarters)
             await self._settle_late(current - LATE_WINDOWS)
             try:
-                await asyncio.wait_for(self._trader.trade(current + 1), max(home.clock.wall_until_s(end_s), 0.001))
+                limit_s = home.clock.wall_until_s(end_s) + TRADE_GRACE_S
+                await asyncio.wait_for(self._trader.trade(current + 1), limit_s)
             except TimeoutError:
                 home.write(Skipped(window=current + 1, step="trading", reason="the window ended"))
             home.view.forget_before(current)

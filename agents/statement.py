@@ -14,7 +14,7 @@ from agents.journal import JOURNAL_NAME, Quarter, lines_of
 from agents.keys import load_key, read_passphrase
 from agents.profiles import DataDirectory, row_at
 from contracts.bindings.events import topic_of
-from contracts.bindings.market_types import Cash, Tariff
+from contracts.bindings.market_types import Cash, Tariff, WindowSettled
 from contracts.system import MARKET
 
 
@@ -37,18 +37,23 @@ async def make_statement(config: HouseholdConfig) -> Statement:
     chain = Chain(config.rpc, patience_s=3.0)
     try:
         genesis = await chain.request("grid_genesis")
-        topics = [hexed(topic_of(MARKET, Cash)), None, hexed(account.rjust(32, b"\0"))]
+        kinds = [hexed(topic_of(MARKET, Cash)), hexed(topic_of(MARKET, WindowSettled))]
+        topics = [kinds, None, hexed(account.rjust(32, b"\0"))]
         events = await chain.events([MARKET], 0, await chain.height(), topics)
     finally:
         await chain.close()
     lines = sorted({line.quarter: line for line in lines_of(config.directory / JOURNAL_NAME, Quarter)}.items())
     cash: dict[int, int] = {}
+    done: set[int] = set()
     for logged in events:
-        if isinstance(logged.event, Cash):
-            cash[logged.event.window] = cash.get(logged.event.window, 0) + logged.event.amount_microeur
+        match logged.event:
+            case Cash(window=window, amount_microeur=amount):
+                cash[window] = cash.get(window, 0) + amount
+            case WindowSettled(window=window):
+                done.add(window)
     schedule = genesis["schedule"]
     quarters_per_window = schedule["window_length_s"] // schedule["quarter_length_s"]
-    settled = [line for _, line in lines if line.window in cash]
+    settled = [line for _, line in lines if line.window in done]
     title = f"{config.name}: {len(settled) // quarters_per_window} windows"
     if not settled:
         return Statement(title, (), ("nothing is settled yet",))
@@ -62,7 +67,9 @@ async def make_statement(config: HouseholdConfig) -> Statement:
     alone = bill.without_market(
         profile, range(first, first + len(settled)), config.battery, config.start_soc_wh, schedule["quarter_length_s"]
     )
-    with_ = bill.bill_with_market(sum(cash.values()), traded, tariffs, start_soc)
+    with_ = bill.bill_with_market(
+        sum(amount for window, amount in cash.items() if window in done), traded, tariffs, start_soc
+    )
     without = bill.bill_without_market(alone, tariffs, start_soc)
     balances = bill.household_balance(traded), bill.household_balance(alone)
     return Statement(

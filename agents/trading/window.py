@@ -240,22 +240,27 @@ class Trader:
         if allocations and home.clock.now_s() < end_s:
             await self._send(allocations)
         asked: set[bytes] = set()
+        wanted = {agreement.trade_id for agreement in agreements} | set(self._buyer.signed.get(window, {}))
+        if not wanted:
+            return
         while home.clock.now_s() < end_s:
-            signed = self._buyer.signed.get(window, {})
             trades = home.view.trades.get(window, {})
             ready = [
                 trade_id
-                for trade_id in sorted(signed)
+                for trade_id in sorted(self._buyer.signed.get(window, {}))
                 if trade_id in trades and trades[trade_id].state is TradeState.ALLOCATED and trade_id not in asked
             ]
             asked.update(ready)
             await self._send(
                 [Call(MARKET, market.allow_transaction(t), ALLOW_GAS, f"allow trade 0x{t.hex()[:8]}") for t in ready]
             )
-            wanted = set(signed) | {agreement.trade_id for agreement in agreements}
             if all(t in trades and trades[t].state is not TradeState.ALLOCATED for t in wanted):
                 return
             await self._follower.changed(home.clock.wall_until_s(end_s))
+        trades = home.view.trades.get(window, {})
+        left = [t for t in wanted if t not in trades or trades[t].state is TradeState.ALLOCATED]
+        reason = f"{len(left)} of {len(wanted)} agreed trades were not recorded in time"
+        home.write(Skipped(window=window, step="recording", reason=reason))
 
     async def _send(self, calls: list[Call]) -> None:
         if not calls:
