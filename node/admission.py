@@ -80,13 +80,18 @@ def check_admissible(tx: Transaction, state: StateReader, rules: Rules) -> bytes
     return member
 
 
+def highest_cost(tx: Transaction) -> int:
+    """Return the most that a transaction can cost its sender, in wei."""
+    return tx.gas_limit * tx.max_fee_per_gas + tx.value
+
+
 def check_payable(tx: Transaction, balance: int) -> None:
     """Check that the sender can pay for gas and value.
 
     Raises:
         InvalidTransaction: it cannot.
     """
-    cost = tx.gas_limit * tx.max_fee_per_gas + tx.value
+    cost = highest_cost(tx)
     if balance < cost:
         raise InvalidTransaction(f"insufficient funds for gas * price + value: have {balance} want {cost}")
 

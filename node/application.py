@@ -102,14 +102,18 @@ class Application:
         """The executor over this chain's rules, for calls and estimates."""
         return self._executor
 
-    def build(self, candidates: Iterable[Transaction]) -> Prepared:
-        """Make the next block from `candidates`, in their order, as far as gas, bytes and time allow.
+    def build(self, height: int, candidates: Iterable[Transaction]) -> Prepared:
+        """Make the block of the next height from `candidates`, in their order, as far as gas, bytes and time allow.
 
         A candidate that cannot be applied is left out. With no candidate the block is empty, and valid.
+
+        Raises:
+            BlockRefused: `height` is not the next.
         """
         with self._store.read() as view:
             parent = view.parent()
-            height = parent.header.number + 1
+            if height != parent.header.number + 1:
+                raise BlockRefused(height, f"the next height is {parent.header.number + 1}")
             rules = self._rule_book.rules_at(height)
             timestamp = max(parent.header.timestamp, self._clock.now_s())
             environment = block_environment(view, parent.header, rules, timestamp)

@@ -11,10 +11,10 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from node.admission import check_admissible, check_payable
+from node.admission import check_admissible, check_payable, highest_cost
 from node.chain.transaction import InvalidTransaction, Transaction
 from node.rules import Rules
-from node.state import StateReader
+from node.state import Account, StateReader
 
 MAX_PER_SENDER = 512  # also how far a nonce may be ahead: what a busy account sends in a few blocks
 MAX_PER_MEMBER = 4_096  # several full blocks of transfers
@@ -162,13 +162,16 @@ def _check_replacement(old: Transaction, new: Transaction) -> None:
 
 def _in_order(senders: dict[bytes, dict[int, Transaction]], state: StateReader) -> Iterator[Transaction]:
     """Yield one member's executable transactions, one a sender in turn."""
-    turns: deque[tuple[bytes, int]] = deque()
+    turns: deque[tuple[bytes, int, int]] = deque()
     for sender in sorted(senders):
-        account = state.account(sender)
-        turns.append((sender, 0 if account is None else account.nonce))
+        account = state.account(sender) or Account()
+        turns.append((sender, account.nonce, account.balance))
     while turns:
-        sender, nonce = turns.popleft()
+        sender, nonce, balance = turns.popleft()
         tx = senders[sender].get(nonce)
-        if tx is not None:
+        if tx is None:
+            continue
+        balance -= highest_cost(tx)
+        if balance >= 0:
             yield tx
-            turns.append((sender, nonce + 1))
+            turns.append((sender, nonce + 1, balance))

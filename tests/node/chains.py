@@ -76,9 +76,15 @@ class OneChain:
         )
         return decode_transaction(raw, self.genesis.chain_id)
 
+    @property
+    def height(self) -> int:
+        """The committed height."""
+        with self.store.read() as view:
+            return view.head_height
+
     def mine(self, *transactions: Transaction) -> Prepared:
         """Build and commit a block."""
-        built = self.application.build(transactions)
+        built = self.application.build(self.height + 1, transactions)
         return self.application.commit(built.body, CERTIFICATE)
 
     def close(self) -> None:

@@ -96,7 +96,7 @@ def test_stored_state_rebuilds_to_the_header_root_with_no_other_nodes(chain: One
 
 def test_a_second_validator_executes_to_the_same_block(chain: OneChain, tmp_path: Path) -> None:
     other = OneChain(tmp_path / "other")
-    built = chain.application.build([chain.transaction("household 0", TARGET, value=3)])
+    built = chain.application.build(1, [chain.transaction("household 0", TARGET, value=3)])
     checked = other.application.execute(built.body, voting=True)
     assert checked.sealed.header == built.sealed.header
     other.application.commit(built.body, CERTIFICATE)
@@ -124,7 +124,7 @@ def test_a_second_validator_executes_to_the_same_block(chain: OneChain, tmp_path
     ],
 )
 def test_a_wrong_header_is_refused_and_leaves_no_trace(chain: OneChain, field: str, value: object, reason: str) -> None:
-    built = chain.application.build([chain.transaction("household 0", TARGET, value=3)])
+    built = chain.application.build(1, [chain.transaction("household 0", TARGET, value=3)])
     wrong = replace(built.sealed.header, **{field: value})  # type: ignore[arg-type]
     with pytest.raises(BlockRefused, match=reason):
         chain.application.execute(encode_body(wrong, built.sealed.transactions), voting=True)
@@ -134,7 +134,7 @@ def test_a_wrong_header_is_refused_and_leaves_no_trace(chain: OneChain, field: s
 
 def test_time_is_not_judged_when_replaying(chain: OneChain, tmp_path: Path) -> None:
     chain.wall_ms = 3_600_000
-    built = chain.application.build([])
+    built = chain.application.build(1, [])
     other = OneChain(tmp_path / "other")
     with pytest.raises(BlockRefused, match="in the future"):
         other.application.execute(built.body, voting=True)
@@ -144,9 +144,9 @@ def test_time_is_not_judged_when_replaying(chain: OneChain, tmp_path: Path) -> N
 
 def test_a_block_with_a_stranger_is_invalid_and_a_leader_leaves_him_out(chain: OneChain, tmp_path: Path) -> None:
     stranger = chain.transaction("stranger", TARGET)
-    assert chain.application.build([stranger]).transactions == ()
+    assert chain.application.build(1, [stranger]).transactions == ()
     opened = OneChain(tmp_path / "open", open_accounts=True)
-    built = opened.application.build([opened.transaction("stranger", TARGET)])
+    built = opened.application.build(1, [opened.transaction("stranger", TARGET)])
     assert len(built.transactions) == 1
     with pytest.raises(BlockRefused):
         chain.application.execute(built.body, voting=True)
@@ -193,7 +193,7 @@ def test_a_flipped_byte_in_any_table_is_noticed_when_read(chain: OneChain) -> No
 
 
 def test_a_block_is_committed_once_and_in_order(chain: OneChain) -> None:
-    built = chain.application.build([chain.transaction("household 0", TARGET, value=3)])
+    built = chain.application.build(1, [chain.transaction("household 0", TARGET, value=3)])
     chain.application.commit(built.body, CERTIFICATE)
     with pytest.raises(BlockRefused, match="not a child of our head"):
         chain.application.commit(built.body, CERTIFICATE)

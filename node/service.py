@@ -1,0 +1,452 @@
+"""The validator process: the asyncio shell around the synchronous driver.
+
+Here, and only here, effects become sockets, timers and threads. Three things run: the event loop (driver, p2p, RPC,
+mempool), one chain thread (build, execute, commit: one writer), and the RPC's readers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from consensus.codec import encode_certificate
+from consensus.inputs import Timer, TimerKind
+from consensus.types import Domain, ValidatorSet
+from node.application import Application, BlockRefused, Prepared, make_genesis
+from node.chain.assembly import hash_of_body
+from node.chain.transaction import InvalidTransaction, Transaction, decode_transaction
+from node.clock import ChainClock
+from node.config import DATABASE_NAME, WAL_NAME, NodeConfig
+from node.driver.driver import Driver, DriverConfig
+from node.driver.events import (
+    BuildProposal,
+    CommitBlock,
+    Committed,
+    Effect,
+    Event,
+    Execute,
+    Executed,
+    ForwardWork,
+    MessageReceived,
+    PeerConnected,
+    ProposalReady,
+    Reject,
+    TimerFired,
+    WorkAvailable,
+)
+from node.driver.signer import LocalSigner
+from node.driver.wal import WriteAheadLog
+from node.errors import GridpactError
+from node.execution import Executor
+from node.genesis import Genesis, load_genesis
+from node.gossip import Gossip, decode_transactions
+from node.keys import load_key, read_passphrase
+from node.mempool import Mempool
+from node.p2p import Channel, NetworkIdentity, PeerNetwork
+from node.parsing import ConfigError
+from node.rpc import NodeStatus, PeerStatus, RpcConfig, RpcServer
+from node.rules import RuleBook
+from node.storage import Store
+
+MAX_CANDIDATES = 2_000  # taken from the pool for one block: more than a full block of transfers
+GIB = 1 << 30
+
+log = logging.getLogger("node")
+
+
+class LoopClock:
+    """The driver's timers on the event loop; at most one of each kind runs."""
+
+    def __init__(self, fire: Callable[[Timer], None]) -> None:
+        self._fire = fire
+        self._running: dict[TimerKind, asyncio.TimerHandle] = {}
+
+    def schedule(self, timer: Timer, delay_ms: int) -> None:
+        """Start `timer`, in place of the one of its kind that may be running."""
+        self.cancel(timer.kind)
+        loop = asyncio.get_running_loop()
+        self._running[timer.kind] = loop.call_later(delay_ms / 1000, self._fired, timer)
+
+    def cancel(self, kind: TimerKind) -> None:
+        """Stop the timer of a kind, if one is running."""
+        handle = self._running.pop(kind, None)
+        if handle is not None:
+            handle.cancel()
+
+    def close(self) -> None:
+        """Stop every timer."""
+        for kind in list(self._running):
+            self.cancel(kind)
+
+    def _fired(self, timer: Timer) -> None:
+        self._running.pop(timer.kind, None)
+        self._fire(timer)
+
+
+class PeerTransport:
+    """The driver's transport over the p2p network."""
+
+    def __init__(self, network: PeerNetwork) -> None:
+        self._network = network
+
+    def send(self, node_key: bytes, payload: bytes) -> None:
+        """Send to one validator; what is lost is sent again by STATUS."""
+        self._network.send(node_key, Channel.CONSENSUS, payload)
+
+    def broadcast(self, payload: bytes) -> None:
+        """Send to all others."""
+        self._network.broadcast(Channel.CONSENSUS, payload)
+
+
+class StoreArchive:
+    """Committed blocks for peers that lag behind."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def certified_block(self, height: int) -> tuple[bytes, bytes] | None:
+        """Return (body, encoded certificate) of a committed height; None if there is none."""
+        with self._store.read() as view:
+            certificate = view.certificate(height)
+            return None if certificate is None else (view.body(height), certificate)
+
+
+class Validator:
+    """One running validator. It is the RPC's `Backend`.
+
+    Args:
+        config: where everything is.
+        genesis: the checked genesis file.
+        seed: the node key's Ed25519 seed.
+    """
+
+    def __init__(self, config: NodeConfig, genesis: Genesis, seed: bytes) -> None:
+        self._config = config
+        self._genesis = genesis
+        self._rule_book = RuleBook(genesis.content["rules"], genesis.chain_id, config.genesis)
+        rules = self._rule_book.rules_at(0)
+        sealed, _ = make_genesis(genesis, rules)
+        domain = Domain(genesis.chain_id, sealed.header.hash)
+        signer = LocalSigner(seed, domain)
+        self._node_key = signer.node_key
+        if all(member.node_key != signer.node_key for member in genesis.members):
+            raise ConfigError(config.key, "", "the node key of a member in the genesis file; this one is nobody's")
+        self._store = Store.open(
+            config.directory / DATABASE_NAME,
+            chain_id=genesis.chain_id,
+            genesis_hash=domain.genesis_hash,
+            map_bytes=config.map_size_gib * GIB,
+        )
+        self._wal = WriteAheadLog(config.directory / WAL_NAME, domain.genesis_hash + signer.node_key)
+        self._clock = ChainClock(genesis)
+        self._application = Application(self._store, self._rule_book, self._clock)
+        self._mempool = Mempool()
+        self._network = PeerNetwork(
+            NetworkIdentity(seed, genesis.chain_id, domain.genesis_hash),
+            {member.node_key: member.endpoint for member in genesis.members},
+            config.p2p_listen,
+            self._on_message,
+            on_connect=self._on_connect,
+        )
+        self._gossip = Gossip(self._network)
+        self._timers = LoopClock(lambda timer: self._handle(TimerFired(timer)))
+        with self._store.read() as view:
+            height = view.head_height + 1
+        self._driver = Driver(
+            DriverConfig(
+                domain,
+                hash_of_body,
+                max_body_bytes=rules.max_block_bytes,
+                view_timeout_ms=rules.view_timeout_ms,
+                max_view_timeout_ms=rules.max_view_timeout_ms,
+            ),
+            height=height,
+            validators=self._application.validators(),
+            clock=self._timers,
+            transport=PeerTransport(self._network),
+            log=self._wal,
+            signer=signer,
+            archive=StoreArchive(self._store),
+        )
+        host, port = config.rpc_listen
+        self._rpc = RpcServer(self, RpcConfig(host=host, port=port, hosts=config.rpc_hosts))
+        self._chain_thread = ThreadPoolExecutor(1, thread_name_prefix="chain")
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._head_listeners: list[Callable[[int], None]] = []
+        self._pending_listeners: list[Callable[[Transaction], None]] = []
+        self._stop = asyncio.Event()
+        self._failure: BaseException | None = None
+
+    # -- life
+
+    async def run(self) -> None:
+        """Serve until `stop` is called.
+
+        Raises:
+            GridpactError: a port is taken, or the node had to stop because it could not go on safely.
+        """
+        try:
+            await self._listen()
+            log.info("validator runs", extra={"node_key": self._node_key, "height": self._driver.height})
+            if self._driver.warning is not None:
+                log.warning(self._driver.warning)
+            self._do(self._driver.start())
+            await self._stop.wait()
+        finally:
+            await self._close()
+        if self._failure is not None:
+            raise self._failure
+
+    async def _listen(self) -> None:
+        host, port = self._config.p2p_listen
+        try:
+            await self._network.start()
+        except OSError as error:
+            raise ConfigError(
+                self._config.directory / "node.toml", "p2p.listen", f"a free port at {host}:{port} ({error.strerror})"
+            ) from None
+        await self._rpc.start()
+
+    def stop(self, failure: BaseException | None = None) -> None:
+        """End the process; `failure` is why it could not go on, if it could not."""
+        self._failure = self._failure or failure
+        self._stop.set()
+
+    async def _close(self) -> None:
+        log.info("stopping", extra={"height": self._driver.height})
+        self._timers.close()
+        self._gossip.close()
+        await self._rpc.close()
+        await self._network.close()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+        self._chain_thread.shutdown(wait=True)
+        self._wal.close()
+        self._store.close()
+
+    # -- driver
+
+    def _handle(self, event: Event) -> None:
+        if self._stop.is_set():
+            return
+        try:
+            effects = self._driver.handle(event)
+        except GridpactError as error:  # the write-ahead log cannot be written: nothing may be sent any more
+            log.critical("cannot go on", extra={"reason": str(error)})
+            self.stop(error)
+            return
+        self._do(effects)
+
+    def _do(self, effects: Sequence[Effect]) -> None:
+        for effect in effects:
+            match effect:
+                case BuildProposal():
+                    self._spawn(self._build(effect))
+                case Execute():
+                    self._spawn(self._execute(effect))
+                case CommitBlock():
+                    self._spawn(self._commit(effect))
+                case ForwardWork(leader):
+                    self._gossip.forward(leader, self._candidates())
+                case Reject(sender, reason):
+                    self._network.complain(sender.hex()[:16], reason)
+
+    def _spawn(self, coroutine: Any) -> None:
+        task = asyncio.create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._finished)
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            log.critical("cannot go on", exc_info=task.exception())
+            self.stop(task.exception())
+
+    async def _in_chain_thread(self, work: Callable[[], Prepared]) -> Prepared:
+        return await asyncio.get_running_loop().run_in_executor(self._chain_thread, work)
+
+    async def _build(self, effect: BuildProposal) -> None:
+        candidates = self._candidates()
+        try:
+            built = await self._in_chain_thread(lambda: self._application.build(effect.height, candidates))
+        except BlockRefused:
+            return  # the head has moved on meanwhile; nobody waits for this proposal any more
+        self._handle(ProposalReady(effect.height, effect.view, built.sealed.header.hash, built.body))
+
+    async def _execute(self, effect: Execute) -> None:
+        reason = ""
+        try:
+            await self._in_chain_thread(lambda: self._application.execute(effect.body, voting=True))
+        except BlockRefused as error:
+            reason = error.reason
+            log.warning("invalid proposal", extra={"height": effect.height, "view": effect.view, "reason": reason})
+        self._handle(Executed(effect.height, effect.view, effect.block_hash, not reason, reason))
+
+    async def _commit(self, effect: CommitBlock) -> None:
+        certificate = encode_certificate(effect.certificate)
+        done = await self._in_chain_thread(lambda: self._application.commit(effect.body, certificate))
+        with self._store.read() as view:
+            self._mempool.commit(done.transactions, view.state)
+            work = self._mempool.has_executable(view.state)
+        log.info(
+            "committed",
+            extra={
+                "height": effect.height,
+                "view": effect.certificate.view,
+                "transactions": len(done.transactions),
+                "gas": done.sealed.header.gas_used,
+                "hash": effect.block_hash,
+            },
+        )
+        self._handle(Committed(effect.height, effect.block_hash, self._application.validators(), work))
+        for listener in list(self._head_listeners):
+            listener(effect.height)
+
+    def _candidates(self) -> list[Transaction]:
+        with self._store.read() as view:
+            return list(islice(self._mempool.executable(view.state), MAX_CANDIDATES))
+
+    # -- peers and transactions
+
+    def _on_message(self, node_key: bytes, channel: Channel, payload: bytes) -> None:
+        if channel is Channel.CONSENSUS:
+            self._handle(MessageReceived(node_key, payload))
+            return
+        try:
+            raws = decode_transactions(payload)
+        except ValueError as error:
+            self._network.complain(node_key.hex()[:16], str(error))
+            return
+        with self._store.read() as view:
+            rules = self._rule_book.rules_at(view.head_height + 1)
+            for raw in raws:
+                with contextlib.suppress(InvalidTransaction):  # known already, or a peer's pool is not ours
+                    self._admit(decode_transaction(raw, rules.chain_id), view.state, rules)
+        self._look_for_work()
+
+    def _on_connect(self, node_key: bytes) -> None:
+        self._handle(PeerConnected(node_key))
+        self._gossip.forward(node_key, self._candidates())
+
+    def _admit(self, tx: Transaction, state: Any, rules: Any) -> None:
+        self._mempool.add(tx, state, rules)
+        for listener in list(self._pending_listeners):
+            listener(tx)
+
+    def _look_for_work(self) -> None:
+        with self._store.read() as view:
+            if not self._mempool.has_executable(view.state):
+                return
+        self._handle(WorkAvailable())
+
+    # -- what the RPC asks (Backend)
+
+    async def submit(self, raw: bytes) -> bytes:
+        """Take a raw transaction into the pool and pass it on; return its hash.
+
+        Raises:
+            InvalidTransaction: no valid block can contain it, or the pool does not take it.
+        """
+        with self._store.read() as view:
+            rules = self._rule_book.rules_at(view.head_height + 1)
+            tx = decode_transaction(raw, rules.chain_id)
+            self._admit(tx, view.state, rules)
+        self._gossip.publish(tx)
+        self._look_for_work()
+        return tx.hash
+
+    @property
+    def store(self) -> Store:
+        """The database."""
+        return self._store
+
+    @property
+    def executor(self) -> Executor:
+        """Calls and estimates."""
+        return self._application.executor
+
+    @property
+    def rule_book(self) -> RuleBook:
+        """The rules by height."""
+        return self._rule_book
+
+    @property
+    def mempool(self) -> Mempool:
+        """The transactions that wait."""
+        return self._mempool
+
+    @property
+    def genesis(self) -> Mapping[str, Any]:
+        """The genesis file as parsed."""
+        return self._genesis.content
+
+    def status(self) -> NodeStatus:
+        """Return how this validator is doing."""
+        return NodeStatus(self._node_key, self._driver.view, None)
+
+    def peers(self) -> Sequence[PeerStatus]:
+        """Return the other validators."""
+        up = {info.node_key for info in self._network.connected()}
+        return [
+            PeerStatus(
+                member.node_key,
+                member.name,
+                f"{member.endpoint[0]}:{member.endpoint[1]}",
+                member.node_key in up,
+                None,
+            )
+            for member in self._genesis.members
+            if member.node_key != self._node_key
+        ]
+
+    def validators(self) -> ValidatorSet:
+        """Return the validators of the open height."""
+        return self._driver.validators
+
+    def clock_segments(self) -> Sequence[tuple[int, int, int]]:
+        """Return the chain clock as (wall_ms, chain_s, scale) in rising order."""
+        return [(segment.wall_ms, segment.chain_s, segment.scale) for segment in self._clock.segments]
+
+    def chain_time_s(self) -> int:
+        """Return the chain time now."""
+        return self._clock.now_s()
+
+    def on_head(self, listener: Callable[[int], None]) -> Callable[[], None]:
+        """Call `listener(height)` after every commit; return what ends that."""
+        self._head_listeners.append(listener)
+        return lambda: self._head_listeners.remove(listener)
+
+    def on_pending(self, listener: Callable[[Transaction], None]) -> Callable[[], None]:
+        """Call `listener(transaction)` for every new one in the pool; return what ends that."""
+        self._pending_listeners.append(listener)
+        return lambda: self._pending_listeners.remove(listener)
+
+
+def create_database(path: Path, genesis: Genesis) -> bytes:
+    """Make a new database that holds block 0; return its hash."""
+    rule_book = RuleBook(genesis.content["rules"], genesis.chain_id)
+    sealed, delta = make_genesis(genesis, rule_book.rules_at(0))
+    Store.create(path, chain_id=genesis.chain_id, genesis_hash=sealed.header.hash, sealed=sealed, delta=delta).close()
+    return sealed.header.hash
+
+
+async def serve(config: NodeConfig) -> None:
+    """Run a validator until SIGINT or SIGTERM.
+
+    Raises:
+        GridpactError: what a person has to put right before it can run.
+    """
+    genesis = load_genesis(config.genesis)
+    seed = load_key(config.key, read_passphrase(config.passphrase_file))
+    validator = Validator(config, genesis, seed)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, validator.stop)
+    await validator.run()
