@@ -27,6 +27,7 @@ REQUEST_TIMEOUT_S = 10.0
 RETRY_S = 0.1
 POLL_S = 0.1
 RESEND_S = 2.0
+MAX_BATCH = 100  # requests of one batch, well below what a node takes
 MAX_LOG_RANGE = 500  # blocks of one log query
 
 A = TypeVar("A")
@@ -125,8 +126,12 @@ class Chain:
         Raises:
             NodeUnreachable: no answer within the patience.
         """
-        if not requests:
-            return []
+        results: list[Any] = []
+        for first in range(0, len(requests), MAX_BATCH):
+            results += await self._try_one_batch(requests[first : first + MAX_BATCH])
+        return results
+
+    async def _try_one_batch(self, requests: Sequence[tuple[str, list[Any]]]) -> list[Any]:
         until = time.monotonic() + self._patience_s
         while True:
             try:

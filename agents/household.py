@@ -184,11 +184,15 @@ class Household:
         )
         self._trader.on_forecast = lambda line: self._forecasts.__setitem__(line.window, line)
         self._traded = self._current() - 1
+        self._write_started(memory, first, soc_wh)
+
+    def _write_started(self, memory: Memory, first: int, soc_wh: int) -> None:
+        home, config = self._home, self._config
         home.write(
             Started(
                 name=config.name,
                 household=hexed(home.account),
-                meter=hexed(meter_sender.account),
+                meter=hexed(self._meter_key.public_key.to_canonical_address()),
                 forecast=config.forecast,
                 strategy=config.strategy,
                 soc_wh=soc_wh,
