@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 import sys
 from collections import Counter
+from dataclasses import replace
 
 from tests.driver.cluster import Cluster, NetworkModel, Node, Violation, When
 
@@ -32,7 +33,11 @@ class Chaos:
             loss=self.random.choice((0, 0.05, 0.2)),
             duplicate=self.random.choice((0, 0.1)),
         )
-        self.cluster = Cluster(size, seed, model)
+        # Timeouts shorter than the delays make for many views; calm brings longer ones, as the doubling does.
+        timeout_ms = self.random.choice((1_000, 1_000, 100))
+        config = replace(Cluster(1).config, view_timeout_ms=timeout_ms)
+        self.cluster = Cluster(size, seed, model, config=config)
+        self.cluster.work_ms = self.random.choice(((1, 10), (1, 10), (1, 1_500)))
         self.counts: Counter[str] = Counter()
 
     def run(self) -> Counter[str]:
@@ -72,6 +77,7 @@ class Chaos:
         cluster = self.cluster
         cluster.cut = lambda node, point: None
         cluster.network = NetworkModel()
+        cluster.work_ms = (1, 10)
         cluster.heal()
         cluster.run(2_500)
         cluster.resubmit()

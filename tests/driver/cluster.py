@@ -16,7 +16,8 @@ from typing import Protocol
 
 from nacl.signing import SigningKey
 
-from consensus.codec import decode_message, decode_record, encode_certificate
+from consensus.certificates import verify
+from consensus.codec import decode_certificate, decode_message, decode_record, encode_certificate
 from consensus.inputs import PeerConnected, Timer, TimerFired, TimerKind, WorkAvailable
 from consensus.messages import Body, NewView, Proposal, ViewChange
 from consensus.types import Domain, Phase, SignedVote, ValidatorSet, Vote
@@ -37,6 +38,7 @@ from node.driver import (
     Reject,
 )
 from node.driver.ports import Log, Signer
+from node.driver.signer import Contradiction
 from tests.driver.ledger import Database, Ledger, hash_of_body
 
 DOMAIN = Domain(2016, b"\x47" * 32)
@@ -83,8 +85,22 @@ class Application(Protocol):
     def commit(self, body: bytes, certificate: bytes) -> None:
         """Commit a block; durable on return."""
 
+    def holds(self, transaction: bytes) -> bool:
+        """Whether a transaction is committed."""
+
     def certified_block(self, height: int) -> tuple[bytes, bytes] | None:
         """Return (body, certificate) of a committed height."""
+
+
+class StrictSigner(LocalSigner):
+    """The signer is the second line of defence: an honest core never even asks for a contradiction."""
+
+    def sign(self, vote: Vote) -> SignedVote:
+        """Sign, or find fault with the core."""
+        try:
+            return super().sign(vote)
+        except Contradiction as error:
+            raise Violation(str(error)) from error
 
 
 @dataclass
@@ -397,7 +413,7 @@ class Cluster:
         self._submitted: list[bytes] = []
         members = tuple(node.key for node in self.nodes)
         self.make_application = make_application or (lambda index: Ledger(self.databases[index], members, index))
-        self.make_signer: Callable[[bytes], Signer] = lambda seed: LocalSigner(seed, self.config.domain)
+        self.make_signer: Callable[[bytes], Signer] = lambda seed: StrictSigner(seed, self.config.domain)
 
     # --- time ---
 
@@ -492,20 +508,20 @@ class Cluster:
 
     def all_committed(self) -> bool:
         """Whether everything that was submitted is committed at every live node."""
-        return all(
-            self.databases_hold(node.index, transaction) for node in self.live for transaction in self._submitted
-        )
-
-    def databases_hold(self, index: int, transaction: bytes) -> bool:
-        """Whether a node's database holds a transaction (toy ledger)."""
-        return any(transaction in body for body, _ in self.databases[index].blocks)
+        return all(node.application.holds(transaction) for node in self.live for transaction in self._submitted)
 
     def check_ends(self) -> None:
         """What must hold at the end: every committed height is there, the same at every node that has it."""
         for node in self.nodes:
-            for height, (body, _) in enumerate(self.databases[node.index].blocks, 1):
-                if self.watch.blocks.setdefault(height, hash_of_body(body) or b"") != hash_of_body(body):
+            if node.starts == 0:
+                continue
+            application = self.make_application(node.index)
+            for height in range(1, application.head_height + 1):
+                body, raw = application.certified_block(height) or (b"", b"")
+                block_hash = self.config.hash_of_body(body) or b""
+                if self.watch.blocks.setdefault(height, block_hash) != block_hash:
                     raise Violation(f"node {node.index} lost or changed height {height}")
+                verify(decode_certificate(raw), application.validators(), self.config.domain)
 
     def describe(self) -> str:
         """One line about every node."""

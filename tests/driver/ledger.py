@@ -86,6 +86,10 @@ class Ledger:
             raise AssertionError("a certified block that does not follow the head")
         self._database.blocks.append((body, certificate))
 
+    def holds(self, transaction: bytes) -> bool:
+        """Whether a transaction is committed."""
+        return any(transaction in body for body, _ in self._database.blocks)
+
     def certified_block(self, height: int) -> tuple[bytes, bytes] | None:
         """Return (body, certificate) of a committed height."""
         return self._database.blocks[height - 1] if 1 <= height <= self.head_height else None

@@ -97,7 +97,7 @@ def test_a_forbidden_proposal_changes_the_view_at_once() -> None:
     cluster.run(900)  # well before the view timer
     assert cluster.watch.views[1] >= 1
     assert cluster.height() >= 1
-    assert not any(cluster.databases_hold(node.index, FORBIDDEN) for node in cluster.nodes)
+    assert not any(node.application.holds(FORBIDDEN) for node in cluster.nodes)
 
 
 def test_a_partition_without_quorum_waits_and_heals() -> None:
@@ -120,7 +120,7 @@ def test_a_node_that_was_cut_off_catches_up_and_votes_again() -> None:
     cluster.partition({0}, {1, 2, 3})
     for number in range(50):
         cluster.submit(b"tx %d" % number, 1, 2, 3)
-        cluster.run_until(lambda number=number: cluster.databases_hold(1, b"tx %d" % number))  # type: ignore[misc]
+        cluster.run_until(lambda number=number: cluster.nodes[1].application.holds(b"tx %d" % number))  # type: ignore[misc]
     assert cluster.nodes[0].application.head_height == 0
     cluster.heal()
     cluster.run_until(cluster.all_committed, 5_000)
