@@ -1,0 +1,179 @@
+"""A node of one process behind a real RPC server: what is submitted is mined at once (or when told), then announced."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from consensus.certificates import assemble
+from consensus.codec import encode_certificate
+from consensus.types import Domain, Phase, SignedVote, ValidatorSet, Vote, vote_bytes
+from consensus.types import Height as VoteHeight
+from consensus.types import View as VoteView
+from node.chain.transaction import Transaction, decode_transaction
+from node.execution import Executor
+from node.mempool import Mempool
+from node.rpc import NodeStatus, PeerStatus, RpcConfig, RpcServer
+from node.rules import RuleBook
+from node.storage import Store
+from tests.node.chains import OneChain
+from tests.node.samples import node_key
+
+T = TypeVar("T")
+
+
+class LocalBackend:
+    """A backend whose blocks are decided by nobody but itself; its certificates are real signatures of all members."""
+
+    def __init__(self, path: Path, **rules: Any) -> None:
+        self.chain = OneChain(path, **rules)
+        self.mempool = Mempool()
+        self.mining = True
+        self.target_height: int | None = None
+        self._heads: list[Callable[[int], None]] = []
+        self._pending: list[Callable[[Transaction], None]] = []
+
+    @property
+    def store(self) -> Store:
+        return self.chain.store
+
+    @property
+    def executor(self) -> Executor:
+        return self.chain.application.executor
+
+    @property
+    def rule_book(self) -> RuleBook:
+        return self.chain.rule_book
+
+    @property
+    def genesis(self) -> Mapping[str, Any]:
+        return self.chain.genesis.content
+
+    async def submit(self, raw: bytes) -> bytes:
+        rules = self.rule_book.rules_at(0)
+        transaction = decode_transaction(raw, rules.chain_id)
+        with self.store.read() as view:
+            self.mempool.add(transaction, view.state, rules)
+        for listener in list(self._pending):
+            listener(transaction)
+        if self.mining:
+            self.mine()
+        return transaction.hash
+
+    def mine(self) -> int:
+        """Commit a block of everything executable and announce it; return its height."""
+        with self.store.read() as view:
+            candidates = list(self.mempool.executable(view.state))
+        built = self.chain.application.build(self.chain.height + 1, candidates)
+        header = built.sealed.header
+        self.chain.application.commit(built.body, self._certificate(header.number, header.hash))
+        with self.store.read() as view:
+            self.mempool.commit(built.transactions, view.state)
+        for listener in list(self._heads):
+            listener(header.number)
+        return header.number
+
+    def _certificate(self, height: int, block_hash: bytes) -> bytes:
+        epoch = self.validators().epoch
+        vote = Vote(epoch, VoteHeight(height), VoteView(0), Phase.COMMIT, block_hash)
+        domain = Domain(self.chain.genesis.chain_id, self.chain.genesis_hash)
+        keys = [node_key(index) for index in range(len(self.chain.genesis.members))]
+        message = vote_bytes(domain, vote)
+        return encode_certificate(
+            assemble([SignedVote(vote, bytes(key.verify_key), key.sign(message).signature) for key in keys])
+        )
+
+    def status(self) -> NodeStatus:
+        return NodeStatus(bytes(node_key(0).verify_key), 0, self.target_height)
+
+    def peers(self) -> Sequence[PeerStatus]:
+        return [
+            PeerStatus(member.node_key, member.name, "{}:{}".format(*member.endpoint), connected=True, height=0)
+            for member in self.chain.genesis.members[1:]
+        ]
+
+    def validators(self) -> ValidatorSet:
+        return self.chain.application.validators()
+
+    def clock_segments(self) -> Sequence[tuple[int, int, int]]:
+        return [(part.wall_ms, part.chain_s, part.scale) for part in self.chain.clock.segments]
+
+    def chain_time_s(self) -> int:
+        return self.chain.clock.now_s()
+
+    def on_head(self, listener: Callable[[int], None]) -> Callable[[], None]:
+        self._heads.append(listener)
+        return lambda: self._heads.remove(listener)
+
+    def on_pending(self, listener: Callable[[Transaction], None]) -> Callable[[], None]:
+        self._pending.append(listener)
+        return lambda: self._pending.remove(listener)
+
+
+class RunningNode:
+    """A backend and its server on a loop in a thread of its own, so that blocking clients can be used."""
+
+    def __init__(self, path: Path, config: RpcConfig | None = None, **rules: Any) -> None:
+        self.backend = LocalBackend(path, **rules)
+        self.server = RpcServer(self.backend, config or RpcConfig(port=0))
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+        self.port = self.run(self.server.start())
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.ws_url = f"ws://127.0.0.1:{self.port}"
+
+    def run(self, job: Coroutine[Any, Any, T]) -> T:
+        """Return the result of a coroutine that runs on the server's loop."""
+        return asyncio.run_coroutine_threadsafe(job, self._loop).result(30)
+
+    def mine(self) -> int:
+        """Commit a block of what waits, on the server's loop."""
+
+        async def job() -> int:
+            return self.backend.mine()
+
+        return self.run(job())
+
+    def post(self, body: bytes, **headers: str) -> tuple[int, bytes]:
+        """Return (status, body) of a raw POST."""
+        names = {"Content-Type": "application/json"} | {key.replace("_", "-"): value for key, value in headers.items()}
+        request = urllib.request.Request(self.url, data=body, headers=names)
+        try:
+            with urllib.request.urlopen(request, timeout=30) as response:
+                return response.status, response.read()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read()
+
+    def ask(self, method: str, *params: Any) -> Any:
+        """Return the whole answer to one request."""
+        body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": list(params)})
+        status, answer = self.post(body.encode())
+        assert status == 200
+        return json.loads(answer)
+
+    def result(self, method: str, *params: Any) -> Any:
+        """Return the result of one request, which must succeed."""
+        answer = self.ask(method, *params)
+        assert "error" not in answer, answer
+        return answer["result"]
+
+    def error(self, method: str, *params: Any) -> Any:
+        """Return the error of one request, which must fail."""
+        answer = self.ask(method, *params)
+        assert "result" not in answer, answer
+        return answer["error"]
+
+    def close(self) -> None:
+        """Stop the server, the loop and the database."""
+        self.run(self.server.close())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)
+        self._loop.close()
+        self.backend.chain.close()
