@@ -23,6 +23,7 @@ from contracts.bindings.market_types import Rails
 
 MAX_CONVERSATIONS = 256  # of one book: what a street's buyers open in a window, many times over
 SOLD_OUT = "sold out"
+NOT_OPEN = "this offer is not open here"  # the buyer's node may be a block ahead of the seller's
 LESS_IS_LEFT = "less is left than was agreed"  # somebody else signed first: worth asking once more
 MAX_ROUNDS = 50  # bounds a conversation whatever the strategies say
 

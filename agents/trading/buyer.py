@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from agents.market.mechanism import LESS_IS_LEFT, SOLD_OUT, Terms
+from agents.market.mechanism import LESS_IS_LEFT, NOT_OPEN, SOLD_OUT, Terms
 from agents.trading.plan import Demand
 from contracts.bindings.market_types import Offer
 
-MAX_ATTEMPTS = 2  # of one demand at one offer: a second one only after silence or when less was left than agreed
+MAX_ATTEMPTS = 3  # of one demand at one offer: again only after silence, when less was left, or when it was not open
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +73,8 @@ class Shopping:
         self._closed.add((errand.demand, errand.offer.offer_id))
 
     def failed(self, errand: Errand, reason: str, *, silent: bool = False) -> None:
-        """Note a conversation without an agreement; who was silent, or has less left, may be asked once more."""
-        again = silent or reason == LESS_IS_LEFT
+        """Note a conversation without an agreement; who was silent, not open yet, or has less left may be asked again."""
+        again = silent or reason in (LESS_IS_LEFT, NOT_OPEN)
         if reason == SOLD_OUT:
             self._sold_out.add(errand.offer.offer_id)
         key = (errand.demand, errand.offer.offer_id)

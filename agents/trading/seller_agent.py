@@ -10,6 +10,7 @@ from mango import Agent
 from agents.home import Home, hexed
 from agents.journal import Contract, NoDeal, Refusal
 from agents.market.mechanism import (
+    NOT_OPEN,
     Action,
     Agreed,
     CounterRefused,
@@ -29,6 +30,7 @@ from agents.market.ontology import (
     Failure,
     Inform,
     InvalidEnvelope,
+    Refuse,
     open_sealed,
     recover,
     seal,
@@ -37,7 +39,6 @@ from agents.trading.buyer_agent import BUYER, SELLER
 from contracts.bindings.market import acceptance_digest
 
 MAX_CONVERSATIONS = 1024  # of a window, over all offers
-RETRY_REASON = "unknown conversation"
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +115,8 @@ class SellerAgent(Agent):
         now_s = self._home.clock.now_s()
         found = self._books.get(line.offer_id)
         if found is None:
-            self._say(envelope, line, Failure(RETRY_REASON), now_s)
+            body: Body = Refuse(NOT_OPEN) if isinstance(envelope.body, Cfp) else Failure("unknown conversation")
+            self._say(envelope, line, body, now_s)
             return
         rules, book, purpose = found
         book, actions = seller_hears(

@@ -5,14 +5,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from agents.chain import Call, NodeError, NodeUnreachable, Sender
+from agents.chain import POLL_S, Call, NodeError, NodeUnreachable, Sender
 from agents.devices.agents import MeterAgent
 from agents.devices.battery import BatterySpec
 from agents.follower import Follower
 from agents.forecast import Forecaster, History, Persistence, deficit_wh
 from agents.home import Home
 from agents.journal import Forecast, NoTrade, OfferSent, Skipped
-from agents.market.mechanism import BuyerRules, SellerRules
+from agents.market.mechanism import NOT_OPEN, BuyerRules, SellerRules
 from agents.market.tariff import why_no_trade
 from agents.profiles import ConnectionProfile, row_at
 from agents.trading.buyer import Shopping
@@ -214,6 +214,8 @@ class Trader:
                 shopping.agreed(errand, outcome.terms)
             else:
                 shopping.failed(errand, outcome.reason, silent=outcome.silent)
+                if outcome.reason == NOT_OPEN:
+                    await self._follower.changed(POLL_S)
 
     async def _record(self, window: int, end_s: float) -> None:
         """In the recording margin: allocate what was sold, allow what was bought, until both are on chain."""

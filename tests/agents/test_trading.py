@@ -3,10 +3,10 @@ from __future__ import annotations
 import itertools
 
 from agents.devices.meter import Contracted
-from agents.market.mechanism import LESS_IS_LEFT, SOLD_OUT, Terms
+from agents.market.mechanism import LESS_IS_LEFT, NOT_OPEN, SOLD_OUT, Terms
 from agents.market.tariff import PRESETS
 from agents.profiles import QuarterEnergy
-from agents.trading.buyer import Shopping, rank
+from agents.trading.buyer import MAX_ATTEMPTS, Shopping, rank
 from agents.trading.concession import ConcessionStrategy
 from agents.trading.plan import (
     Demand,
@@ -75,10 +75,10 @@ def test_demands_are_served_in_order_and_every_offer_is_asked_once() -> None:
     assert shopping.open_wh() == 1000
 
 
-def test_who_was_silent_or_has_less_is_asked_once_more() -> None:
-    for reason, silent in (("no answer while calling", True), (LESS_IS_LEFT, False)):
+def test_who_was_silent_not_open_or_has_less_is_asked_again() -> None:
+    for reason, silent in (("no answer while calling", True), (LESS_IS_LEFT, False), (NOT_OPEN, False)):
         shopping = Shopping((Demand("own use", 300, BUY),), 10)
-        for _ in range(2):
+        for _ in range(MAX_ATTEMPTS):
             errand = shopping.next_errand([offer(1, 190_000)], ME)
             assert errand is not None
             shopping.began(errand)
