@@ -77,7 +77,12 @@ class WriteAheadLog:
             raise WriteAheadLogError(self._path, error.strerror or str(error), "room to write") from error
 
     def clear(self) -> None:
-        """Drop the records if the file has grown beyond `ROTATE_BYTES`; otherwise keep them (they do no harm)."""
+        """Drop the records if the file has grown beyond `ROTATE_BYTES`; otherwise keep them (they do no harm).
+
+        Raises:
+            WriteAheadLogError: the disk refused; the log is closed.
+        """
+        self._records = []
         if self._fd >= 0 and self._size > ROTATE_BYTES:
             try:
                 self._rotate()
