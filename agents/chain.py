@@ -22,6 +22,7 @@ from web3.types import RPCEndpoint
 from agents.errors import AgentError
 from contracts.bindings.abi import Event, View
 from contracts.bindings.events import decode_log
+from contracts.bindings.reverts import explain_revert
 
 REQUEST_TIMEOUT_S = 10.0
 RETRY_S = 0.1
@@ -66,9 +67,10 @@ class Call:
 
 @dataclass(slots=True)
 class Pending:
-    """A transaction that was sent; `outcome` is True when it succeeded, False when it reverted or will never be
+    """A transaction that `sender` sent; `outcome` is True when it succeeded, False when it reverted or will never be
     mined."""
 
+    sender: bytes
     call: Call
     nonce: int
     raw: str
@@ -172,6 +174,17 @@ class Chain:
     async def height(self) -> int:
         """Return the newest height."""
         return int(await self.request("eth_blockNumber"), 16)
+
+    async def explain(self, sender: bytes, call: Call) -> str:
+        """Return why a transaction was refused: what calling it again over the newest state says."""
+        fields = {"from": _hex(sender), "to": _hex(call.to), "data": _hex(call.data), "gas": hex(call.gas)}
+        try:
+            await self.request("eth_call", fields, "latest")
+        except NodeError as error:
+            return explain_revert(error.data) if error.data else error.message
+        except NodeUnreachable as error:
+            return str(error)
+        return "it would succeed now: it came too early or too late"
 
     async def events(
         self, addresses: Sequence[bytes], first: int, last: int, topics: Sequence[str | list[str] | None] = ()
@@ -296,7 +309,7 @@ class Sender:
         )
         raw = cast(bytes, signed.raw_transaction)
         outcome: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        return Pending(call, nonce, _hex(raw), _hex(bytes(signed.hash)), time.monotonic(), outcome)
+        return Pending(self.account, call, nonce, _hex(raw), _hex(bytes(signed.hash)), time.monotonic(), outcome)
 
 
 def _refused(answer: Any) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
-from agents.chain import POLL_S, Chain, NodeError, NodeUnreachable, Pending, Sender
+from agents.chain import POLL_S, Chain, NodeError, NodeUnreachable, Sender
 from agents.ledger import MarketView
 from contracts.bindings.abi import Event
 
@@ -19,8 +19,7 @@ class Follower:
         addresses: the contracts whose events count.
         senders: whose pending transactions are watched.
         on_event: called for every event after the view has learnt it.
-        on_outcome: called for every transaction whose outcome is known.
-        on_problem: called once when the node stops answering.
+        on_problem: called with a transaction that was refused and why, and once when the node stops answering.
     """
 
     def __init__(
@@ -31,7 +30,6 @@ class Follower:
         senders: Sequence[Sender],
         *,
         on_event: Callable[[Event], None],
-        on_outcome: Callable[[Pending], None],
         on_problem: Callable[[str, object], None],
     ) -> None:
         self._chain = chain
@@ -39,7 +37,6 @@ class Follower:
         self._addresses = addresses
         self._senders = senders
         self._on_event = on_event
-        self._on_outcome = on_outcome
         self._on_problem = on_problem
         self._news = asyncio.Event()
         self.height = -1
@@ -81,4 +78,5 @@ class Follower:
     async def _watch(self, *, resend_only: bool = False) -> None:
         for sender in self._senders:
             for decided in await sender.watch(resend_only=resend_only):
-                self._on_outcome(decided)
+                if not decided.outcome.result():
+                    self._on_problem(decided.call.what, await self._chain.explain(decided.sender, decided.call))

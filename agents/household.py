@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from agents.chain import Call, Chain, NodeError, NodeUnreachable, Pending, Sender
+from agents.chain import Call, Chain, NodeError, NodeUnreachable, Sender
 from agents.clock import ChainClock, Windows
 from agents.configuration import HouseholdConfig
 from agents.devices.agents import BatteryAgent, MeterAgent, PvAgent, attested_so_far
@@ -164,7 +164,6 @@ class Household:
             [MARKET],
             [self._sender, meter_sender],
             on_event=self._on_event,
-            on_outcome=self._on_outcome,
             on_problem=home.problem,
         )
         self._trader = Trader(
@@ -372,10 +371,6 @@ class Household:
                 home.write(Settled(window=event.window, received_microeur=received))
             case _:
                 pass
-
-    def _on_outcome(self, pending: Pending) -> None:
-        if not pending.outcome.result():
-            self._home.problem(pending.call.what, f"transaction {pending.hash} was refused by the contract")
 
     def _current(self) -> int:
         return self._home.windows.window_at(self._home.clock.now_s())

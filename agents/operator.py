@@ -21,7 +21,6 @@ from agents.journal import JOURNAL_NAME, Funded, Journal, Line, Problem, Settlem
 from agents.keys import load_key, read_passphrase
 from agents.ledger import KEPT_WINDOWS, MarketView
 from contracts.bindings import fiat_token, market, meter_registry
-from contracts.bindings.abi import Event
 from contracts.bindings.market_types import TradeState
 from contracts.system import FIAT_TOKEN, MARKET, METER_REGISTRY
 
@@ -73,8 +72,7 @@ class Operator:
             self._view,
             [MARKET, METER_REGISTRY],
             [self._sender],
-            on_event=self._on_event,
-            on_outcome=self._on_outcome,
+            on_event=lambda event: None,
             on_problem=self._problem,
         )
         self._follower.height = await self._chain.height()
@@ -187,13 +185,6 @@ class Operator:
         self._under_way = {w: rows for w, rows in self._under_way.items() if w >= self._first_window}
         self._attempts = {w: n for w, n in self._attempts.items() if w >= self._first_window}
         self._balanced = {w for w in self._balanced if w >= self._first_window}
-
-    def _on_event(self, event: Event) -> None:
-        """Nothing beyond what the view learns."""
-
-    def _on_outcome(self, pending: Pending) -> None:
-        if not pending.outcome.result():
-            self._problem(pending.call.what, f"transaction {pending.hash} was refused by the contract")
 
     def _problem(self, what: str, reason: object) -> None:
         self._write(Problem(what=what, reason=str(reason)[:500]))

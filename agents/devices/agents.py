@@ -22,6 +22,7 @@ from contracts.bindings import meter_registry
 from contracts.system import METER_REGISTRY
 
 ATTEST_GAS = 150_000
+STATUS_GAS = 120_000
 ATTEST_MORE_GAS = 60_000  # for each further quarter of a batch
 
 
@@ -89,6 +90,7 @@ class MeterAgent(DeviceAgent):
         self._meter = Meter(load, pv.pv, spec, soc_wh, home.windows.quarter_length_s)
         self._unattested: deque[tuple[int, int, int]] = deque()
         self._in_flight: Pending | None = None
+        self._last: Reading | None = None
         self.next_quarter = next_quarter
 
     @property
@@ -124,6 +126,7 @@ class MeterAgent(DeviceAgent):
         )
         self._unattested.append((quarter, reading.import_wh, reading.export_wh))
         self.next_quarter += 1
+        self._last = reading
         return quarter, reading
 
     async def attest(self) -> None:
@@ -147,7 +150,15 @@ class MeterAgent(DeviceAgent):
         )
         gas = ATTEST_GAS + ATTEST_MORE_GAS * (len(batch) - 1)
         what = f"attest quarters {batch[0][0]} to {batch[-1][0]}"
-        (self._in_flight,) = await self._sender.send([Call(METER_REGISTRY, data, gas, what)])
+        calls = [Call(METER_REGISTRY, data, gas, what)]
+        if (batch[-1][0] + 1) % self.home.windows.quarters == 0 and self._last is not None:
+            calls.append(Call(METER_REGISTRY, self._status(self._last), STATUS_GAS, "report the household's status"))
+        self._in_flight = (await self._sender.send(calls))[0]
+
+    def _status(self, last: Reading) -> bytes:
+        """Return the status report of the last quarter's mean powers and the stored energy (DUAL-2020, eq. 1)."""
+        per_hour = 3600 // self.home.windows.quarter_length_s
+        return meter_registry.report_status(last.pv_wh * per_hour, last.load_wh * per_hour, last.soc_wh)
 
     async def _after_attestation(self, pending: Pending) -> None:
         self._in_flight = None

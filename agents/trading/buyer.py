@@ -9,7 +9,7 @@ from agents.market.mechanism import LESS_IS_LEFT, NOT_OPEN, SOLD_OUT, Terms
 from agents.trading.plan import Demand
 from contracts.bindings.market_types import Offer
 
-MAX_ATTEMPTS = 3  # of one demand at one offer: again only after silence, when less was left, or when it was not open
+MAX_ATTEMPTS = 3  # of one demand at one offer: again only after silence, or if it had less left or was not open
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ class Shopping:
         self._closed.add((errand.demand, errand.offer.offer_id))
 
     def failed(self, errand: Errand, reason: str, *, silent: bool = False) -> None:
-        """Note a conversation without an agreement; who was silent, not open yet, or has less left may be asked again."""
+        """Note a conversation without an agreement; who was silent, not open, or has less left may be asked again."""
         again = silent or reason in (LESS_IS_LEFT, NOT_OPEN)
         if reason == SOLD_OUT:
             self._sold_out.add(errand.offer.offer_id)
