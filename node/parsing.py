@@ -109,6 +109,10 @@ class Table:
         """Return (host, port) at `key`, written HOST:PORT."""
         return parse_endpoint(self.text(key, default), lambda expected: self.error(key, expected))
 
+    def has(self, key: str) -> bool:
+        """Return whether the key is there."""
+        return key in self._content
+
     def keys(self) -> list[str]:
         """Return this table's keys in the file's order, taken as read (for tables whose keys are data)."""
         self._read.update(self._content)

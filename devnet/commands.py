@@ -1,0 +1,165 @@
+"""`gridpact devnet`: launch a local devnet, watch its day, end it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from devnet.layout import Options, Place
+from devnet.processes import LOG_FOLDER, DevnetError, log_path, running
+from devnet.report import Report
+from devnet.run import MARKER, Devnet, end, height_of, reset
+from devnet.scenario import DEFAULT, find_scenario, load_scenario
+
+DATA = Path(".gridpact/devnet")
+DataOption = Annotated[Path, typer.Option(help="The devnet's folder.")]
+WIDTH = 150  # of plain output: tables must not wrap in a log
+
+app = typer.Typer(help="A local devnet: validators and households on one machine.", no_args_is_help=True)
+
+
+@app.callback()
+def root() -> None:
+    """A local devnet: validators and households on one machine. Its keys are known to everyone."""
+
+
+@app.command()
+def up(
+    scenario: Annotated[str, typer.Option(help="A scenario that ships with gridpact, or a TOML file.")] = DEFAULT,
+    detach: Annotated[bool, typer.Option("--detach", help="Return when the chain is live.")] = False,
+    exit_: Annotated[bool, typer.Option("--exit", help="End after the report instead of serving on.")] = False,
+    no_market: Annotated[bool, typer.Option("--no-market", help="The bare chain, without agents.")] = False,
+    open_accounts: Annotated[bool, typer.Option("--open-accounts", help="Let every account send.")] = False,
+    tariff: Annotated[str | None, typer.Option(help="shared-connection or public-grid.")] = None,
+    rpc_port: Annotated[int, typer.Option(help="RPC port of the first node.", min=1024, max=45_000)] = 8545,
+    data: DataOption = DATA,
+) -> None:
+    """Launch four households of a real street and let them trade for a day.
+
+    Example: gridpact devnet up --exit
+    """
+    options = Options(rpc_port=rpc_port, market=not no_market, open_accounts=open_accounts, tariff=tariff)
+    plan = load_scenario(find_scenario(scenario))
+    if tariff not in (None, "shared-connection", "public-grid"):
+        raise DevnetError(f"--tariff {tariff}: expected shared-connection or public-grid")
+    console = Console(width=None if Console().is_terminal else WIDTH)
+    devnet = Devnet(Place(data.resolve(), plan, options), console, attached=not detach)
+    kept = False
+    try:
+        console.print(f"devnet in {data}: {len(plan.households)} validators, scenario {plan.name}", highlight=False)
+        devnet.start()
+        for index in range(devnet.place.count):
+            console.print(
+                f"  node {index}  RPC http://{devnet.place.rpc(index)}  {devnet.place.node(index)}", soft_wrap=True
+            )
+        if detach:
+            kept = True
+            return
+        healthy = True if no_market else _day(devnet, console)
+        if exit_:
+            if not healthy:
+                raise typer.Exit(1)
+            return
+        console.print("serving until Ctrl-C")
+        while True:
+            devnet.processes.check()
+            time.sleep(0.5)
+    except KeyboardInterrupt:
+        console.print("ending the devnet")
+    finally:
+        if not kept:
+            devnet.stop()
+
+
+def _day(devnet: Devnet, console: Console) -> bool:
+    """Watch the day, print the report and the audit's verdict; return whether all is as it should be."""
+    market = devnet.watch_day()
+    devnet.stop_agents()
+    report = devnet.report(market)
+    head = devnet.equal_heads()
+    verdicts = devnet.audit()
+    for index, verdict in enumerate(verdicts):
+        console.print(f"{devnet.place.node(index).name}: {verdict}", highlight=False, soft_wrap=True)
+    problems = _problems(devnet.place, report, head is not None, verdicts)
+    for problem in problems:
+        console.print(f"not as it should be: {problem}", highlight=False)
+    return not problems
+
+
+def _problems(place: Place, report: Report, equal_heads: bool, verdicts: list[str]) -> list[str]:
+    problems = []
+    if not equal_heads:
+        problems.append("the nodes' heads differ")
+    problems += [f"node {i}: {verdict}" for i, verdict in enumerate(verdicts) if not verdict.startswith("audit: ok")]
+    if place.tariff == "shared-connection" and not report.market.contracts:
+        problems.append("no contract in the whole day")
+    if report.market.cash_sum:
+        problems.append(f"the settlements' cash sums to {report.market.cash_sum}, expected 0")
+    if report.missing_windows:
+        problems.append(f"windows not settled: {', '.join(map(str, report.missing_windows))}")
+    return problems
+
+
+@app.command()
+def down(data: DataOption = DATA) -> None:
+    """End every process of a devnet.
+
+    Example: gridpact devnet down
+    """
+    ended = end(data.resolve())
+    typer.echo(f"ended {len(ended)} processes: {', '.join(ended)}" if ended else f"nothing runs in {data}")
+
+
+@app.command()
+def status(data: DataOption = DATA) -> None:
+    """Print what runs, and the height of every node.
+
+    Example: gridpact devnet status
+    """
+    alive = running(data.resolve())
+    if not alive:
+        typer.echo(f"nothing runs in {data}")
+        raise typer.Exit(1)
+    endpoints = json.loads((data / MARKER).read_text(encoding="ascii"))["rpc"]
+    for name, pid in alive.items():
+        typer.echo(f"{name:<12} pid {pid}")
+    for index, endpoint in enumerate(endpoints):
+        height = height_of(endpoint)
+        typer.echo(f"node {index}  http://{endpoint}  " + ("no answer" if height is None else f"height {height}"))
+
+
+@app.command()
+def logs(
+    name: Annotated[str | None, typer.Argument(help="node-0 … household-3, operator; all if left out.")] = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Keep printing.")] = False,
+    data: DataOption = DATA,
+) -> None:
+    """Print the logs of a devnet's processes.
+
+    Example: gridpact devnet logs node-0 -f
+    """
+    files = [log_path(data, name)] if name else sorted((data / LOG_FOLDER).glob("*.log"))
+    if not files or not all(file.exists() for file in files):
+        known = ", ".join(sorted(file.stem for file in (data / LOG_FOLDER).glob("*.log"))) or "none yet"
+        raise DevnetError(f"no log of {name or 'any process'} in {data}; known: {known}")
+    tail = shutil.which("tail")
+    if tail is None:
+        raise DevnetError("`tail` is not on this machine; the logs are in " + str(data / LOG_FOLDER))
+    subprocess.run([tail, "-n", "100", *(["-F"] if follow else []), *map(str, files)], check=False)
+
+
+@app.command("reset")
+def reset_command(data: DataOption = DATA) -> None:
+    """Remove a devnet's folder, when nothing of it runs.
+
+    Example: gridpact devnet reset
+    """
+    reset(data.resolve())
+    typer.echo(f"{data} is empty")

@@ -1,0 +1,253 @@
+"""What a devnet writes: keys, genesis file and configurations, for the commands that a real household uses."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from agents.configuration import HOUSEHOLD_CONFIG, OPERATOR_CONFIG, render_household, render_operator
+from agents.keys import create_key
+from agents.market.tariff import PRESETS
+from devnet.accounts import MNEMONIC_BALANCE_WEI, PASSPHRASE, derived_key, mnemonic_addresses
+from devnet.scenario import DATA, HouseholdPlan, Scenario
+from node.keys import NODE_KIND, SCRYPT_LIGHT, account_address, node_key_of, save_key
+
+CHAIN_ID = 20_160_621
+VIEW_TIMEOUT_MS = 3_000
+MAX_POWER_W = 50_000  # of a meter: what a house connection carries
+AGENT_FOLDER = "household"
+NODE_FOLDER = "node"
+OPERATOR_FOLDER = "operator"
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line says.
+
+    Args:
+        rpc_port: of the first node; the others follow. p2p ports start 10,000 above, agents' 20,000 above.
+        market: whether agents run; without them the chain clock is the wall clock.
+        open_accounts: whether every account may send.
+        tariff: a preset, in place of the scenario's.
+    """
+
+    rpc_port: int = 8545
+    market: bool = True
+    open_accounts: bool = False
+    tariff: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where everything of one devnet is."""
+
+    root: Path
+    scenario: Scenario
+    options: Options
+
+    @property
+    def count(self) -> int:
+        """The number of households."""
+        return len(self.scenario.households)
+
+    def node(self, index: int) -> Path:
+        """Return a validator's data directory."""
+        return self.root / f"{NODE_FOLDER}-{index}"
+
+    def household(self, index: int) -> Path:
+        """Return the folder of a household's agents."""
+        return self.root / f"{AGENT_FOLDER}-{index}"
+
+    @property
+    def operator(self) -> Path:
+        """The operator's folder."""
+        return self.root / OPERATOR_FOLDER
+
+    @property
+    def genesis(self) -> Path:
+        """The genesis file."""
+        return self.root / "genesis.json"
+
+    @property
+    def passphrase(self) -> Path:
+        """The file with the passphrase of all keys."""
+        return self.root / "passphrase"
+
+    def rpc(self, index: int) -> str:
+        """Return where a node serves RPC, HOST:PORT."""
+        return f"127.0.0.1:{self.options.rpc_port + index}"
+
+    def p2p(self, index: int) -> str:
+        """Return where a node listens for validators, HOST:PORT."""
+        return f"127.0.0.1:{self.options.rpc_port + 10_000 + index}"
+
+    def agents(self, index: int) -> str:
+        """Return where a household's agents listen, HOST:PORT."""
+        return f"127.0.0.1:{self.options.rpc_port + 20_000 + index}"
+
+    @property
+    def tariff(self) -> str:
+        """The tariff preset in force."""
+        return self.options.tariff or self.scenario.tariff
+
+
+def write_devnet(place: Place) -> None:
+    """Write passphrase, keys, genesis file and the agents' configurations into an empty folder."""
+    place.root.mkdir(parents=True, exist_ok=True)
+    place.passphrase.write_text(PASSPHRASE + "\n", encoding="ascii")
+    for index in range(place.count):
+        save_key(_node_key_path(place, index), derived_key(f"node {index}"), PASSPHRASE, NODE_KIND, SCRYPT_LIGHT)
+    if place.options.market:
+        for index, plan in enumerate(place.scenario.households):
+            _write_household(place, index, plan)
+        _write_key(place.operator / "operator-key.json", "operator")
+        text = render_operator(rpc=f"http://{place.rpc(0)}", fund_microeur=place.scenario.first_money_microeur)
+        _write_text(place.operator / OPERATOR_CONFIG, text)
+        _write_text(place.operator / "passphrase", PASSPHRASE + "\n")
+    place.genesis.write_text(json.dumps(genesis_content(place), indent=2) + "\n", encoding="utf-8")
+
+
+def init_command(place: Place, index: int) -> list[str]:
+    """Return the words of the command that makes a validator's data directory."""
+    return [
+        "node",
+        "init",
+        "--data",
+        str(place.node(index)),
+        "--genesis",
+        str(place.genesis),
+        "--key",
+        str(_node_key_path(place, index)),
+        "--passphrase-file",
+        str(place.passphrase),
+        "--p2p",
+        place.p2p(index),
+        "--rpc",
+        place.rpc(index),
+    ]
+
+
+def genesis_content(place: Place) -> dict[str, Any]:
+    """Return the genesis file of the devnet, its chain clock starting a moment from now."""
+    scenario, options = place.scenario, place.options
+    now_ms = time.time_ns() // 1_000_000
+    households = [account_address(derived_key(f"household {i}")) for i in range(place.count)]
+    meters = [account_address(derived_key(f"meter {i}")) for i in range(place.count)]
+    operator = account_address(derived_key("operator"))
+    everyone = mnemonic_addresses()
+    vouched = [[meters[i], *everyone[i :: place.count]] for i in range(place.count)]
+    vouched[0].append(operator)
+    if options.market:
+        steps = [list(step) for step in scenario.clock_steps]
+        clock = {"wall_start_ms": now_ms + scenario.start_lead_s * 1000, "steps": steps}
+        zero_s = scenario.window_zero_s
+    else:
+        zero_s = now_ms // 1000
+        clock = {"wall_start_ms": zero_s * 1000, "steps": [[0, 1]]}
+    return {
+        "format": "gridpact-genesis/1",
+        "chain_id": CHAIN_ID,
+        "genesis_time_s": zero_s,
+        "clock": clock,
+        "rules": {"version": 1, "open_accounts": options.open_accounts, "view_timeout_ms": VIEW_TIMEOUT_MS},
+        "schedule": {"window_zero_s": zero_s, **scenario.schedule},
+        "members": [
+            {
+                "name": plan.connection,
+                "node_key": _hex(node_key_of(derived_key(f"node {i}"))),
+                "p2p": place.p2p(i),
+                "account": _hex(households[i]),
+                "vouched": [_hex(account) for account in vouched[i]],
+            }
+            for i, plan in enumerate(scenario.households)
+        ],
+        "operator": _hex(operator),
+        "issuers": [_hex(operator)],
+        "meters": [
+            {
+                "meter": _hex(meters[i]),
+                "household": _hex(households[i]),
+                "connection": plan.connection,
+                "max_power_w": MAX_POWER_W,
+            }
+            for i, plan in enumerate(scenario.households)
+        ],
+        "tariffs": [_tariff(place.tariff)],
+        "market": dict(scenario.market),
+        "accounts": {_hex(address): str(MNEMONIC_BALANCE_WEI) for address in everyone},
+    }
+
+
+def _tariff(preset: str) -> dict[str, Any]:
+    tariff = PRESETS[preset]
+    return {
+        "preset": preset,
+        "valid_from_window": tariff.valid_from_window,
+        "energy_microeur_per_kwh": tariff.energy_microeur_per_kwh,
+        "grid_microeur_per_kwh": tariff.grid_microeur_per_kwh,
+        "levies_microeur_per_kwh": tariff.levies_microeur_per_kwh,
+        "local_charges_microeur_per_kwh": tariff.local_charges_microeur_per_kwh,
+        "feed_in_microeur_per_kwh": tariff.feed_in_microeur_per_kwh,
+    }
+
+
+def _write_household(place: Place, index: int, plan: HouseholdPlan) -> None:
+    folder = place.household(index)
+    _write_key(folder / "household-key.json", f"household {index}")
+    _write_key(folder / "meter-key.json", f"meter {index}")
+    _write_text(folder / "passphrase", PASSPHRASE + "\n")
+    text = render_household(
+        name=plan.connection,
+        connection=plan.connection,
+        rpc=f"http://{place.rpc(index)}",
+        listen=place.agents(index),
+        data=str(DATA),
+        load_shift_weeks=plan.load_shift_weeks,
+        rest=_agent_tables(plan.tables),
+    )
+    _write_text(folder / HOUSEHOLD_CONFIG, text)
+
+
+def _agent_tables(tables: Mapping[str, Any]) -> str:
+    """Return the [battery] and [strategy] tables of a household as TOML."""
+    lines: list[str] = []
+    if "battery" in tables:
+        lines += ["[battery]", *_entries(tables["battery"]), ""]
+    lines += ["[strategy]", 'name = "concession"', ""]
+    for key in ("buy", "sell"):
+        if key in tables:
+            lines += [f"[strategy.{key}]", *_entries(tables[key]), ""]
+    storage = tables.get("storage")
+    if storage is not None:
+        plain = {key: value for key, value in storage.items() if not isinstance(value, dict)}
+        lines += ["[strategy.storage]", *_entries(plain), ""]
+        for key in ("buy", "sell"):
+            if key in storage:
+                lines += [f"[strategy.storage.{key}]", *_entries(storage[key]), ""]
+    return "\n".join(lines)
+
+
+def _entries(table: Mapping[str, Any]) -> list[str]:
+    return [f"{key} = {json.dumps(value)}" for key, value in table.items()]
+
+
+def _node_key_path(place: Place, index: int) -> Path:
+    return place.root / "keys" / f"{NODE_FOLDER}-{index}.json"
+
+
+def _write_key(path: Path, what: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    create_key(path, PASSPHRASE.encode(), private_key=derived_key(what), work_factor=SCRYPT_LIGHT)
+
+
+def _write_text(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+
+
+def _hex(data: bytes) -> str:
+    return "0x" + data.hex()
