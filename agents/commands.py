@@ -142,6 +142,7 @@ def _run_until_signal(run: Callable[[], Coroutine[Any, Any, None]]) -> None:
         except asyncio.CancelledError:
             pass
 
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     logging.getLogger("mango").setLevel(logging.CRITICAL)  # unreachable peers are journalled, not logged
     logging.getLogger("asyncio").setLevel(logging.ERROR)
     asyncio.run(supervised())

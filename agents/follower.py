@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
 
-from agents.chain import POLL_S, Chain, NodeError, NodeUnreachable, Sender
+from agents.chain import POLL_S, Chain, Sender
+from agents.errors import AgentError
 from agents.ledger import MarketView
 from contracts.bindings.abi import Event
+
+logger = logging.getLogger("gridpact.agents")
 
 
 class Follower:
@@ -48,9 +52,11 @@ class Follower:
             try:
                 await self._look()
                 silent = False
-            except (NodeUnreachable, NodeError) as error:
+            except Exception as error:  # a node that answers nonsense for a while must not end the agents
                 if not silent:
-                    self._on_problem("following the chain", error)
+                    if not isinstance(error, AgentError):
+                        logger.exception("following the chain failed")
+                    self._on_problem("following the chain", f"{type(error).__name__}: {error}")
                 silent = True
             await asyncio.sleep(POLL_S)
 

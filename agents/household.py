@@ -8,10 +8,11 @@ Killed and started again it continues from the chain and its journal.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from agents.chain import Call, Chain, NodeError, NodeUnreachable, Sender
+from agents.chain import RETRY_S, Call, Chain, NodeError, NodeUnreachable, Sender
 from agents.clock import ChainClock, Windows
 from agents.configuration import HouseholdConfig
 from agents.devices.agents import BatteryAgent, MeterAgent, PvAgent, attested_so_far
@@ -37,6 +38,8 @@ from contracts.bindings import erc20, fiat_token, market, meter_registry
 from contracts.bindings.abi import Event, View
 from contracts.bindings.market_types import OfferMade, Tariff, TradeState, TransactionAllowed, WindowSettled
 from contracts.system import FIAT_TOKEN, MARKET
+
+logger = logging.getLogger("gridpact.agents")
 
 SETUP_GAS = 300_000
 SETTLE_GAS = 400_000
@@ -258,7 +261,11 @@ class Household:
                 await step()
             except (NodeError, NodeUnreachable) as error:
                 self._home.problem(what, error)
-                await asyncio.sleep(0.1)
+                await asyncio.sleep(RETRY_S)
+            except Exception as error:  # a household goes on without what failed, and says so
+                logger.exception("%s failed", what)
+                self._home.problem(what, f"{type(error).__name__}: {error}")
+                await asyncio.sleep(RETRY_S)
 
     async def _meter_step(self) -> None:
         """Read the quarters that are over, attest them, and sleep until the next one ends."""

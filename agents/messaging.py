@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from typing import Any
 
-from mango import JSON, AgentAddress
+from mango import JSON, Agent, AgentAddress
 from mango.container.core import Container
 from mango.container.protocol import HEADER, ContainerProtocol
 from mango.container.tcp import TCPContainer
 from mango.util.clock import AsyncioClock
 
 from agents.errors import AgentError
+
+logger = logging.getLogger("gridpact.agents")
 
 MAX_MESSAGE_BYTES = 16 * 1024  # an envelope is below one kilobyte
 MAX_INBOX = 4096  # messages that wait; beyond it a peer's are dropped, which a time-out covers
@@ -55,6 +58,21 @@ class AddressInUse(AgentError):
     def __init__(self, address: tuple[str, int], reason: str) -> None:
         super().__init__(f"listen {address[0]}:{address[1]}: expected a free address of this machine ({reason})")
         self.address = address
+
+
+class CarefulAgent(Agent):
+    """An agent that goes on hearing whatever a message did to it: mango ends the inbox at an exception."""
+
+    def handle_message(self, content: Any, meta: dict[str, Any]) -> None:
+        """Hand a message to `hear`; what it raises goes to the log."""
+        try:
+            self.hear(content)
+        except Exception:
+            logger.exception("message left unanswered by %s", self.aid)
+
+    def hear(self, content: Any) -> None:
+        """Take a message's content, of which nothing is known yet."""
+        raise NotImplementedError
 
 
 class BoundedProtocol(ContainerProtocol):

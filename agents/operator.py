@@ -8,6 +8,7 @@ issuers of fiat).
 from __future__ import annotations
 
 import asyncio
+import logging
 from dataclasses import replace
 
 from eth_hash.auto import keccak
@@ -23,6 +24,8 @@ from agents.ledger import KEPT_WINDOWS, MarketView
 from contracts.bindings import fiat_token, market, meter_registry
 from contracts.bindings.market_types import TradeState
 from contracts.system import FIAT_TOKEN, MARKET, METER_REGISTRY
+
+logger = logging.getLogger("gridpact.agents")
 
 MAX_METERS = 200
 MINT_GAS = 200_000
@@ -129,6 +132,9 @@ class Operator:
                 self._forget()
             except (NodeError, NodeUnreachable) as error:
                 self._problem("settling", error)
+            except Exception as error:  # the street's settlement goes on without what failed, and says so
+                logger.exception("settling failed")
+                self._problem("settling", f"{type(error).__name__}: {error}")
             await self._follower.changed(IDLE_S)
 
     async def _settle(self, window: int) -> None:

@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections import deque
 from typing import Any
 
-from mango import Agent
-
 from agents.chain import Call, Chain, Pending, Sender
 from agents.devices.battery import BatterySpec
 from agents.devices.load import Load
@@ -17,6 +15,7 @@ from agents.devices.meter import Meter, Reading
 from agents.devices.pv import Pv
 from agents.home import Home
 from agents.journal import Quarter, Skipped
+from agents.messaging import CarefulAgent
 from agents.profiles import row_at
 from contracts.bindings import meter_registry
 from contracts.system import METER_REGISTRY
@@ -26,14 +25,14 @@ STATUS_GAS = 120_000
 ATTEST_MORE_GAS = 60_000  # for each further quarter of a batch
 
 
-class DeviceAgent(Agent):
+class DeviceAgent(CarefulAgent):
     """An agent at a device."""
 
     def __init__(self, home: Home) -> None:
         super().__init__()
         self.home = home
 
-    def handle_message(self, content: Any, meta: dict[str, Any]) -> None:
+    def hear(self, content: Any) -> None:
         """Note a message: nobody has anything to say to a device."""
         self.home.bad_envelope(str(self.aid), "a device takes no messages")
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from eth_hash.auto import keccak
-from mango import Agent
 
 from agents.home import Home, hexed
 from agents.journal import Contract, NoDeal, Refusal, Signed
@@ -27,6 +26,7 @@ from agents.market.mechanism import (
     open_talk,
 )
 from agents.market.ontology import AcceptProposal, Body, Envelope, InvalidEnvelope, open_sealed, seal, sign_acceptance
+from agents.messaging import CarefulAgent
 from agents.trading.buyer import Errand
 from contracts.bindings.market import acceptance_digest
 
@@ -55,7 +55,7 @@ class _Line:
     spoken: int = 0
 
 
-class BuyerAgent(Agent):
+class BuyerAgent(CarefulAgent):
     """Negotiates purchases for its household."""
 
     def __init__(self, home: Home) -> None:
@@ -66,7 +66,7 @@ class BuyerAgent(Agent):
         self._born_ms = int(home.clock.now_s() * 1000)
         self.signed: dict[int, dict[bytes, Terms]] = {}
 
-    def handle_message(self, content: Any, meta: dict[str, Any]) -> None:
+    def hear(self, content: Any) -> None:
         """Take a seller's message if it belongs to an open conversation; note any other."""
         try:
             envelope = open_sealed(content, chain_id=self._home.chain_id, receiver=self._home.account)

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from mango import Agent
-
 from agents.home import Home, hexed
 from agents.journal import Contract, NoDeal, Refusal
 from agents.market.mechanism import (
@@ -35,6 +33,7 @@ from agents.market.ontology import (
     recover,
     seal,
 )
+from agents.messaging import CarefulAgent
 from agents.trading.buyer_agent import BUYER, SELLER
 from contracts.bindings.market import acceptance_digest
 
@@ -61,7 +60,7 @@ class _Line:
     spoken: int = 0
 
 
-class SellerAgent(Agent):
+class SellerAgent(CarefulAgent):
     """Negotiates sales for its household."""
 
     def __init__(self, home: Home) -> None:
@@ -83,7 +82,7 @@ class SellerAgent(Agent):
         self._lines = {key: line for key, line in self._lines.items() if line.offer_id in self._books}
         self.agreements = {w: rows for w, rows in self.agreements.items() if w >= before_window}
 
-    def handle_message(self, content: Any, meta: dict[str, Any]) -> None:
+    def hear(self, content: Any) -> None:
         """Answer a buyer's message; note one that is forged, malformed, repeated or from a stranger."""
         home = self._home
         try:

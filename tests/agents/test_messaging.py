@@ -13,6 +13,7 @@ from agents.messaging import (
     MAX_MESSAGE_BYTES,
     AddressInUse,
     AgentContainer,
+    CarefulAgent,
     InvalidEndpoint,
     endpoint_text,
     parse_endpoint,
@@ -103,6 +104,36 @@ def test_garbage_closes_the_connection_and_the_agent_goes_on(garbage: bytes) -> 
             await here.shutdown()
 
     asyncio.run(scenario())
+
+
+class Clumsy(CarefulAgent):
+    """Fails at the first message."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.heard: asyncio.Queue[Any] = asyncio.Queue()
+
+    def hear(self, content: Any) -> None:
+        if "number" not in content:
+            raise KeyError("number")
+        self.heard.put_nowait(content)
+
+
+def test_an_agent_goes_on_hearing_after_a_message_that_it_failed_at(caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario() -> None:
+        here = AgentContainer(("127.0.0.1", 0))
+        clumsy = here.register(Clumsy(), "seller")
+        await here.start()
+        try:
+            _, writer = await asyncio.open_connection(*here.addr)
+            writer.write(framed(wrapped({"word": 1})) + framed(wrapped({"number": 2})))
+            assert await asyncio.wait_for(clumsy.heard.get(), 5) == {"number": 2}
+            writer.close()
+        finally:
+            await here.shutdown()
+
+    asyncio.run(scenario())
+    assert "message left unanswered by seller" in caplog.text
 
 
 def test_an_address_in_use_is_named() -> None:
