@@ -30,8 +30,8 @@ def live_table(
     shown = f"{mean / 10_000:.1f}" if mean else "–"
     low, high = rails.lowest_microeur_per_kwh / 10_000, rails.highest_microeur_per_kwh / 10_000
     title = (
-        f"{place.scenario.name}, hour {window:02d}   height {height}   contracts {len(traded)} here, {len(trades)} in all   "
-        f"price {low:.1f} ≤ {shown} ≤ {high:.1f} ct"
+        f"{place.scenario.name}, hour {window:02d}   height {height}   "
+        f"contracts {len(traded)} here, {len(trades)} in all   price {low:.1f} ≤ {shown} ≤ {high:.1f} ct"
     )
     table = Table(title=title, title_justify="left")
     for heading in (
