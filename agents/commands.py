@@ -112,7 +112,8 @@ def bill(config: ConfigOption) -> None:
                 label, f"{with_ / 1e6:+.4f} €", f"{without / 1e6:+.4f} €", f"{(with_ - without) / 1e6:+.4f} €"
             )
         console = Console()
-        console.print(table)
+        if statement.rows:
+            console.print(table)
         for note in statement.notes:
             console.print(note)
 

@@ -32,7 +32,7 @@ from tests.contracts.street import CHAIN_ID, Street, genesis, hexed
 
 NAMES = ("L16", "L31", "L6", "L7")
 NOON_S = WINDOW_ZERO_S + 14 * 3600
-START_MS = 2_500  # until window 0 begins: four households and the operator start in less
+START_MS = 4_000  # until window 0 begins: four households and the operator start in a fraction of it
 
 
 def key(name: str) -> PrivateKey:
@@ -116,7 +116,7 @@ def of(lines: list[Line], kind: type[Any]) -> list[Any]:
 
 def test_a_street_trades_is_metered_and_settled(tmp_path: Path) -> None:
     async def scenario() -> FakeNode:
-        node = make_node(scale=2400)
+        node = make_node(scale=1800)
         url, close = await serve(node)
         configs = {name: write_household(tmp_path / name, name, url) for name in NAMES}
         tasks = [asyncio.create_task(Operator(write_operator(tmp_path / "operator", url)).run())]
