@@ -37,7 +37,7 @@ def sign(account: LocalAccount, *, chain_id: int, nonce: int, to: str | None, da
         "data": data,
     }
     if to is not None:
-        fields["to"] = to
+        fields["to"] = bytes.fromhex(to[2:])
     return "0x" + bytes(account.sign_transaction(fields).raw_transaction).hex()
 
 
