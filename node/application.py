@@ -6,7 +6,7 @@ prepared result in memory, keyed by block hash; dropping it leaves no trace.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from eth_hash.auto import keccak
@@ -88,9 +88,17 @@ class Application:
         store: the open database; its head is the committed head.
         rule_book: the rules by height.
         clock: the chain clock, used for new timestamps and when voting, never when replaying.
+        known: finds a transaction by hash that was decoded before, its sender recovered: the pool's.
     """
 
-    def __init__(self, store: Store, rule_book: RuleBook, clock: ChainClock) -> None:
+    def __init__(
+        self,
+        store: Store,
+        rule_book: RuleBook,
+        clock: ChainClock,
+        known: Callable[[bytes], Transaction | None] = lambda _: None,
+    ) -> None:
+        self._known = known
         self._store = store
         self._rule_book = rule_book
         self._clock = clock
@@ -139,7 +147,7 @@ class Application:
             parent = view.parent()
             height = parent.header.number + 1
             rules = self._rule_book.rules_at(height)
-            header, transactions = _decode(body, height, rules)
+            header, transactions = self._decode(body, height, rules)
             self._check_header(header, parent, rules, height, voting=voting)
             state = view.state
             for index, tx in enumerate(transactions):
@@ -200,6 +208,19 @@ class Application:
         self._prepared[sealed.header.hash] = prepared
         return prepared
 
+    def _decode(self, body: bytes, height: int, rules: Rules) -> tuple[Header, list[Transaction]]:
+        try:
+            header, raws = decode_body(body)
+        except InvalidBody as error:
+            raise BlockRefused(height, str(error)) from None
+        transactions = []
+        for index, raw in enumerate(raws):
+            try:
+                transactions.append(self._known(keccak(raw)) or decode_transaction(raw, rules.chain_id))
+            except InvalidTransaction as error:
+                raise BlockRefused(height, f"transaction {index}: {error.reason}") from None
+        return header, transactions
+
     def _check_header(self, header: Header, parent: Parent, rules: Rules, height: int, *, voting: bool) -> None:
         if header.number != height or header.parent_hash != parent.header.hash:
             raise BlockRefused(height, f"not a child of our head: number {header.number}")
@@ -236,20 +257,6 @@ def next_validators(view: View) -> ValidatorSet:
     keys = validator_keys(view.state_at(max(0, head.number - 1)))
     epoch = record.epoch + (record.next_validators_hash != record.validators_hash)
     return ValidatorSet(Epoch(epoch), tuple(sorted(keys)))
-
-
-def _decode(body: bytes, height: int, rules: Rules) -> tuple[Header, list[Transaction]]:
-    try:
-        header, raws = decode_body(body)
-    except InvalidBody as error:
-        raise BlockRefused(height, str(error)) from None
-    transactions = []
-    for index, raw in enumerate(raws):
-        try:
-            transactions.append(decode_transaction(raw, rules.chain_id))
-        except InvalidTransaction as error:
-            raise BlockRefused(height, f"transaction {index}: {error.reason}") from None
-    return header, transactions
 
 
 def _refusal(tx: Transaction, state: StateReader, rules: Rules) -> str | None:

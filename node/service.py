@@ -146,8 +146,8 @@ class Validator:
         )
         self._wal = WriteAheadLog(config.directory / WAL_NAME, domain.genesis_hash + signer.node_key)
         self._clock = ChainClock(genesis)
-        self._application = Application(self._store, self._rule_book, self._clock)
         self._mempool = Mempool()
+        self._application = Application(self._store, self._rule_book, self._clock, self._mempool.get)
         self._network = PeerNetwork(
             NetworkIdentity(seed, genesis.chain_id, domain.genesis_hash),
             {member.node_key: member.endpoint for member in genesis.members},
