@@ -181,6 +181,4 @@ def _unsigned(request: CallRequest, chain_id: int, gas: int) -> Transaction:
 
 
 def _vm_error(error: str) -> str:
-    name, _, detail = error.partition(":")
-    known = _VM_ERRORS.get(name)
-    return error if known is None else f"{known}:{detail}" if detail else known
+    return _VM_ERRORS.get(error.partition(":")[0], error)

@@ -95,6 +95,8 @@ class RpcServer:
         self._runner: web.AppRunner | None = None
         self._context: Context | None = None
         self._end_pending: Callable[[], None] | None = None
+        self._hosts = frozenset(name.lower() for name in config.hosts)
+        self._origins = frozenset(origin.lower() for origin in config.cors_origins)
         self._busy = 0
         self._sockets: set[web.WebSocketResponse] = set()
         self.port = config.port
@@ -171,10 +173,10 @@ class RpcServer:
 
     def _known_host(self, header: str) -> bool:
         name = header.rpartition(":")[0] if ":" in header.rpartition("]")[2] else header
-        return "*" in self._config.hosts or name.lower() in self._config.hosts
+        return "*" in self._hosts or name.lower() in self._hosts
 
     def _known_origin(self, origin: str) -> bool:
-        return "*" in self._config.cors_origins or origin.lower() in self._config.cors_origins
+        return "*" in self._origins or origin.lower() in self._origins
 
     # -- HTTP
 

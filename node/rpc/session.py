@@ -50,6 +50,7 @@ class Session:
         self._wake = asyncio.Event()
         self._dropped: str | None = None
         self._drop = asyncio.Event()
+        self._ended = False
         self._slots = asyncio.Semaphore(MAX_IN_FLIGHT)
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -59,24 +60,26 @@ class Session:
 
     async def run(self, transport: asyncio.Transport | None) -> None:
         """Serve the connection until it ends."""
-        parts = {asyncio.create_task(part) for part in (self._write(), self._read(), self._dropping())}
+        writer = asyncio.create_task(self._write())
+        others = [asyncio.create_task(part) for part in (self._read(), self._drop.wait())]
         try:
-            await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({writer, *others}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             self._context.feed.forget(self)
-            tasks = [*parts, *self._tasks]
-            for task in tasks:
+            others += self._tasks
+            for task in others:
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            await self._close(transport)
+            await asyncio.gather(*others, return_exceptions=True)
+            await self._close(writer, transport)
 
-    async def _dropping(self) -> None:
-        await self._drop.wait()
-
-    async def _close(self, transport: asyncio.Transport | None) -> None:
+    async def _close(self, writer: asyncio.Task[None], transport: asyncio.Transport | None) -> None:
+        """Close with the reason, or cut the connection if the client does not take what is on its way to it."""
+        self._ended = True
+        self._wake.set()
         code = WSCloseCode.OK if self._dropped is None else WSCloseCode.POLICY_VIOLATION
         try:
             async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                await writer
                 await self._socket.close(code=code, message=(self._dropped or "").encode())
         except (TimeoutError, ConnectionError):
             if transport is not None:
@@ -118,10 +121,10 @@ class Session:
         self._wake.set()
 
     async def _write(self) -> None:
-        while True:
+        while not self._ended:
             await self._wake.wait()
             self._wake.clear()
-            while self._queue:
+            while self._queue and self._dropped is None:
                 subscription, text = self._queue.popleft()
                 self._queued_bytes -= len(text)
                 whole = text if subscription is None else encode_notification(subscription, text)

@@ -166,7 +166,7 @@ def test_state_is_read_at_any_height(w3: Any, token: Any) -> None:
 def test_a_custom_error_arrives_with_its_data(w3: Any, token: Any) -> None:
     with pytest.raises(ContractCustomError) as caught:
         token.functions.transfer(funded(1).address, 10**30).call()
-    assert caught.value.data.startswith("0xe450d38c")  # ERC20InsufficientBalance(address,uint256,uint256)
+    assert str(caught.value.data).startswith("0xe450d38c")  # ERC20InsufficientBalance(address,uint256,uint256)
     with pytest.raises(ContractCustomError):
         token.functions.transfer(funded(1).address, 10**30).transact()
 
@@ -253,7 +253,7 @@ def test_a_batch_over_http(w3: Any) -> None:
         batch.add(w3.eth.get_block(0))
         batch.add(w3.eth.get_balance(funded(0).address))
         first, balance = batch.execute()
-    assert first["number"] == 0  # type: ignore[call-overload,index]
+    assert first["number"] == 0
     assert balance == 10**22
 
 
