@@ -5,7 +5,7 @@
 | `server.py`, `session.py`, `limits.py` | the door: HTTP, WebSocket, who may come in and how much they may ask |
 | `protocol.py`, `dispatch.py`, `methods.py` | JSON-RPC 2.0: messages, answers, the table of methods |
 | `eth.py`, `eth_filters.py`, `net.py`, `web3.py`, `txpool.py`, `grid.py` | the methods by namespace |
-| `blocks.py`, `calls.py`, `logs.py`, `render.py`, `formats.py`, `errors.py` | what they are made of |
+| `blocks.py`, `calls.py`, `logs.py`, `proofs.py`, `render.py`, `formats.py`, `errors.py` | what they are made of |
 | `feed.py`, `filters.py` | subscriptions and polled filters |
 | `backend.py`, `reads.py`, `context.py` | the node behind it, and heavy reads off the event loop |
 """

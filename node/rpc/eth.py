@@ -25,6 +25,7 @@ from node.rpc.formats import (
     to_quantity,
 )
 from node.rpc.methods import MethodTable, Parameter
+from node.rpc.proofs import MAX_PROVED_SLOTS, account_proof
 from node.rpc.reads import Reader
 from node.rpc.render import (
     block_json,
@@ -194,6 +195,17 @@ async def storage_at(context: Context, account: bytes, position: int, block: Blo
     with context.backend.store.read() as view:
         value = view.state_at(require_height(view, block)).storage(account, position)
     return to_data(value.to_bytes(32, "big"))
+
+
+def _slots(value: object, where: str) -> tuple[int, ...]:
+    rows = sequence(value, where, MAX_PROVED_SLOTS)
+    return tuple(slot(row, f"{where}[{index}]") for index, row in enumerate(rows))
+
+
+@table.method("eth_getProof", _ADDRESS, Parameter("slots", _slots), _BLOCK)
+async def get_proof(context: Context, account: bytes, slots: tuple[int, ...], block: BlockRef) -> Json:
+    """Return an account and storage slots with Merkle proofs under the newest block's state root."""
+    return await context.reads.run(account_proof, account, slots, block)
 
 
 @table.method("eth_call", Parameter("transaction", call_request), _BLOCK, Parameter("overrides", _no_overrides, None))

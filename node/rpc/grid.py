@@ -16,11 +16,13 @@ from node.rpc.formats import (
     Tag,
     block_number,
     boolean,
+    hash32,
     number,
     to_data,
     to_quantity,
 )
 from node.rpc.methods import MethodTable, Parameter
+from node.rpc.proofs import transaction_proof
 from node.rpc.render import mined_transaction_json
 
 table = MethodTable()
@@ -202,6 +204,12 @@ async def ledger_block(context: Context, position: int, full: bool) -> Json:
 
 
 # -- proofs
+
+
+@table.method("grid_getTransactionProof", Parameter("transaction hash", hash32))
+async def get_transaction_proof(context: Context, transaction_hash: bytes) -> Json:
+    """Return all that proves a transaction and its receipt committed, from the certificate down; null if it is not."""
+    return await context.reads.run(transaction_proof, transaction_hash)
 
 
 @table.method("grid_historyProof", Parameter("chain", _chain), _NUMBER, _HEIGHT)

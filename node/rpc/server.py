@@ -140,8 +140,9 @@ class RpcServer:
         """Close every connection and end the readers."""
         if self._end_pending is not None:
             self._end_pending()
-        for open_socket in list(self._sockets):
-            await open_socket.close(code=WSCloseCode.GOING_AWAY, message=b"the node is shutting down")
+        goodbye = b"the node is shutting down"
+        closing = [opened.close(code=WSCloseCode.GOING_AWAY, message=goodbye) for opened in self._sockets]
+        await asyncio.gather(*closing, return_exceptions=True)
         if self._context is not None:
             await self._context.feed.close()
         if self._runner is not None:

@@ -11,11 +11,14 @@ from eth_hash.auto import keccak
 
 from consensus import Domain, verify
 from consensus.codec import decode_certificate
-from contracts.system import METER_REGISTRY
-from node.chain import mmr
+from contracts.system import CONSORTIUM, METER_REGISTRY
+from node.chain import mmr, rlp
 from node.chain.dual import DOMAIN as CHAIN_BLOCK_DOMAIN
-from node.chain.dual import Chain
+from node.chain.dual import Chain, decode_chain_block
+from node.chain.header import decode_header
 from node.chain.record import DOMAIN as RECORD_DOMAIN
+from node.chain.record import decode_record
+from node.state.trie import proved_value
 from tests.node.chains import sign_transaction
 from tests.node.samples import account_key, node_key
 from tests.rpc.harness import RunningNode
@@ -117,6 +120,46 @@ def test_history_proofs_lead_to_the_root(chain: RunningNode, name: str, number: 
         )
         root = chain.result("grid_getRoundRecord", hex(height))["historyRoot"]
         assert mmr.proved_root(rebuilt, leaf) == _bytes(root) == _bytes(proof["historyRoot"])
+
+
+def test_a_transaction_is_proved_from_the_certificate_down(chain: RunningNode) -> None:
+    block = chain.result("eth_getBlockByNumber", "0x1")
+    for name, transaction_hash in zip(("ledger", "contract"), block["transactions"], strict=True):
+        proof = chain.result("grid_getTransactionProof", transaction_hash)
+        certificate = decode_certificate(_bytes(proof["certificate"]))
+        verify(certificate, chain.backend.validators(), Domain(2016, chain.backend.chain.genesis_hash))
+        header = decode_header(_bytes(proof["header"]))
+        assert header.hash == certificate.block_hash
+        record = decode_record(_bytes(proof["roundRecord"]))
+        assert record.digest == header.extra_data
+        chain_block = decode_chain_block(_bytes(proof["chainBlock"]))
+        assert (chain_block.chain.name.lower(), proof["chain"]) == (name, name)
+        assert chain_block.head == (record.ledger_head if name == "ledger" else record.contract_head)
+        key = rlp.encode(int(proof["index"], 16))
+        nodes = [_bytes(node) for node in proof["transactionProof"]]
+        assert proved_value(chain_block.transactions_root, key, nodes) == _bytes(proof["transaction"])
+        assert keccak(_bytes(proof["transaction"])) == _bytes(transaction_hash)
+        nodes = [_bytes(node) for node in proof["receiptProof"]]
+        assert proved_value(chain_block.receipts_root, key, nodes) == _bytes(proof["receipt"])
+    assert chain.result("grid_getTransactionProof", "0x" + "ab" * 32) is None
+
+
+def test_state_is_proved_under_the_newest_header(chain: RunningNode) -> None:
+    root = decode_header_root(chain)
+    for address in (CONSORTIUM, TARGET, b"\x99" * 20):
+        found = chain.result("eth_getProof", "0x" + address.hex(), ["0x0", "0x1", hex(2**200)], "latest")
+        leaf = proved_value(root, keccak(address), [_bytes(node) for node in found["accountProof"]])
+        assert (leaf == b"") == (found["codeHash"] == "0x" + keccak(b"").hex() and found["balance"] == "0x0")
+        for entry in found["storageProof"]:
+            key = keccak(int(entry["key"], 16).to_bytes(32, "big"))
+            nodes = [_bytes(node) for node in entry["proof"]]
+            value = proved_value(_bytes(found["storageHash"]), key, nodes) if nodes else b""
+            assert (rlp.decode(value) if value else b"") == int(entry["value"], 16).to_bytes(32, "big").lstrip(b"\0")
+    assert "newest block only" in chain.error("eth_getProof", "0x" + TARGET.hex(), [], "0x0")["message"]
+
+
+def decode_header_root(chain: RunningNode) -> bytes:
+    return _bytes(chain.result("eth_getBlockByNumber", "latest")["stateRoot"])
 
 
 def test_proofs_of_what_is_not_there(chain: RunningNode) -> None:

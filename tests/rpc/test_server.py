@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import threading
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 
-from node.rpc import RpcConfig, RpcListenError
+from node.rpc import RpcConfig, RpcListenError, RpcServer
+from node.rpc.errors import LimitExceeded
 from node.rpc.limits import MAX_TRACKED, RateLimits, TokenBucket
+from node.rpc.reads import Reader, ThreadReadPool
 from tests.rpc.harness import RunningNode
 
 HEAD = b'{"jsonrpc":"2.0","id":1,"method":"eth_blockNumber"}'
@@ -136,11 +139,11 @@ def test_configured_origins_are_let_in(tmp_path: Path) -> None:
 
 
 def test_a_port_in_use_is_named(node: RunningNode, tmp_path: Path) -> None:
-    from node.rpc import RpcServer
-
     second = RpcServer(node.backend, RpcConfig(port=node.port))
     with pytest.raises(RpcListenError, match=f"127.0.0.1:{node.port}.*expected a free port"):
         node.run(second.start())
+    node.run(second.close())
+    node.run(RpcServer(node.backend, RpcConfig(port=0)).close())
 
 
 def test_garbage_on_the_port_is_answered_and_forgotten(node: RunningNode) -> None:
@@ -203,25 +206,42 @@ def test_limits_are_errors(tmp_path: Path) -> None:
     running.close()
 
 
-def test_too_many_reads_are_refused_at_once(own_node: RunningNode) -> None:
-    loop = {"data": "0x5b5f56"}  # jumps to its start until the gas is used up
+def test_too_many_reads_are_refused_at_once(node: RunningNode) -> None:
+    started, go_on = threading.Event(), threading.Event()
 
-    async def job() -> list[Any]:
-        timeout = aiohttp.ClientTimeout(total=50)
-        async with aiohttp.ClientSession(own_node.url, timeout=timeout) as session:
+    def wait(_reader: Reader, result: int) -> int:
+        started.set()
+        go_on.wait(20)
+        return result
 
-            async def ask(gas: int) -> Any:
-                request = {"jsonrpc": "2.0", "id": 1, "method": "eth_call", "params": [loop | {"gas": hex(gas)}]}
-                async with session.post("/", json=request) as response:
-                    return (await response.json())["error"]
+    async def job() -> None:
+        pool = ThreadReadPool(node.server._reader, readers=1, max_waiting=2)
+        jobs = [asyncio.create_task(pool.run(wait, number)) for number in range(3)]
+        await asyncio.to_thread(started.wait, 20)
+        with pytest.raises(LimitExceeded, match="busy with 3 reads"):
+            await pool.run(wait, 3)
+        jobs[2].cancel()  # gives its place back
+        await asyncio.sleep(0)
+        jobs.append(asyncio.create_task(pool.run(wait, 4)))
+        await asyncio.sleep(0)
+        go_on.set()
+        assert [await job for job in (jobs[0], jobs[1], jobs[3])] == [0, 1, 4]
+        pool.close()
 
-            return await asyncio.gather(*(ask(100_000) for _ in range(90)))
+    asyncio.run(job())
 
-    errors = asyncio.run(job())
-    codes = {error["code"] for error in errors}
-    assert codes == {-32000, -32005}
-    assert {error["message"] for error in errors if error["code"] == -32000} == {"out of gas"}
-    assert own_node.result("eth_blockNumber") == "0x0"
+
+def test_a_request_that_takes_too_long_is_answered(tmp_path: Path) -> None:
+    running = RunningNode(tmp_path / "chain", RpcConfig(port=0, timeout_s=0.001))
+    assert running.error("eth_call", {"data": "0x5b5f56", "gas": "0xf4240"}) == {
+        "code": -32002,
+        "message": "request timed out after 0.001 s",
+    }
+    running.close()
+
+
+def test_a_call_that_never_ends_runs_out_of_gas(node: RunningNode) -> None:
+    assert node.error("eth_call", {"data": "0x5b5f56", "gas": "0x30d40"}) == {"code": -32000, "message": "out of gas"}
 
 
 # -- WebSocket
@@ -242,6 +262,19 @@ def test_a_websocket_takes_text_and_binary_and_answers_in_any_order(node: Runnin
             assert {(await opened.receive_json())["id"] for _ in range(100)} == set(range(100))
 
     asyncio.run(job())
+
+
+def test_a_server_that_closes_says_so(tmp_path: Path) -> None:
+    running = RunningNode(tmp_path / "chain")
+
+    async def job() -> Any:
+        async with aiohttp.ClientSession(running.url) as session:
+            opened = [await session.ws_connect("/") for _ in range(3)]
+            closing = asyncio.to_thread(running.close)
+            return (await asyncio.gather(closing, *(one.receive() for one in opened)))[1:]
+
+    for message in asyncio.run(asyncio.wait_for(job(), 20)):
+        assert (message.data, message.extra) == (aiohttp.WSCloseCode.GOING_AWAY, "the node is shutting down")
 
 
 def test_subscriptions_have_bounds_and_errors(node: RunningNode) -> None:
