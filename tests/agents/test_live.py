@@ -177,7 +177,7 @@ def market_grid() -> bytes:
 
 def test_the_public_grid_trades_nothing_and_the_journal_says_why(tmp_path: Path) -> None:
     async def scenario() -> None:
-        node = make_node(scale=7200, tariff="public-grid")
+        node = make_node(scale=2400, tariff="public-grid")
         url, close = await serve(node)
         task = asyncio.create_task(Household(write_household(tmp_path / "L16", "L16", url)).run())
         try:
