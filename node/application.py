@@ -43,7 +43,7 @@ from node.execution import (
 from node.genesis import Genesis
 from node.parsing import ConfigError
 from node.rules import RuleBook, Rules
-from node.state import EMPTY_ROOT, StateDelta, StateReader, make_delta
+from node.state import EMPTY_ROOT, StateDelta, StateReader, TrieReader, make_delta
 from node.state.trie import NO_NODES
 from node.storage import Store, View
 
@@ -124,7 +124,7 @@ class Application:
                 raise BlockRefused(height, f"the next height is {parent.header.number + 1}")
             rules = self._rule_book.rules_at(height)
             timestamp = max(parent.header.timestamp, self._clock.now_s())
-            environment = block_environment(view, parent.header, rules, timestamp)
+            environment = block_environment(lambda number: view.header(number).hash, parent.header, rules, timestamp)
             state = view.state
             allowed = (tx for tx in candidates if _refusal(tx, state, rules) is None)
             result = self._executor.build(state, environment, allowed, time_budget_s=BUILD_BUDGET_S)
@@ -154,7 +154,9 @@ class Application:
                 reason = _refusal(tx, state, rules)
                 if reason is not None:
                     raise BlockRefused(height, f"transaction {index}: {reason}")
-            environment = block_environment(view, parent.header, rules, header.timestamp)
+            environment = block_environment(
+                lambda number: view.header(number).hash, parent.header, rules, header.timestamp
+            )
             try:
                 result = self._executor.execute(state, environment, transactions)
             except InvalidBlock as error:
@@ -189,19 +191,8 @@ class Application:
         transactions: Sequence[Transaction],
         result: BlockResult,
     ) -> Prepared:
-        delta = make_delta(view.state, view, result.changes, parent.header.state_root)
-        announced = validators_hash(validator_keys(view.state))
-        acting = parent.record.next_validators_hash
-        epoch = parent.record.epoch + (acting != parent.record.validators_hash)
-        sealed = seal(
-            parent,
-            timestamp=timestamp,
-            transactions=transactions,
-            executed=Executed(result.receipts, result.gas_used, delta.state_root),
-            rules=rules,
-            validators=Validators(epoch, acting, announced),
-        )
-        body = encode_body(sealed.header, [tx.raw for tx in transactions])
+        sealed, delta = assemble(parent, view.state, view, rules, timestamp, transactions, result)
+        body = encode_body(sealed.header, sealed.transactions)
         prepared = Prepared(sealed, body, delta, tuple(transactions))
         while len(self._prepared) >= MAX_PREPARED:
             del self._prepared[next(iter(self._prepared))]
@@ -232,13 +223,48 @@ class Application:
                 raise BlockRefused(height, f"timestamp {header.timestamp} is in the future: at most {latest}")
 
 
-def block_environment(view: View, parent: Header, rules: Rules, timestamp: int) -> BlockEnvironment:
-    """Return what the EVM sees of the block after `parent`."""
+def assemble(
+    parent: Parent,
+    state: StateReader,
+    trie: TrieReader,
+    rules: Rules,
+    timestamp: int,
+    transactions: Sequence[Transaction],
+    result: BlockResult,
+) -> tuple[SealedBlock, StateDelta]:
+    """Return the child of `parent`, and its state delta, from what executing its transactions gave.
+
+    Args:
+        parent: everything of the parent.
+        state, trie: the parent's state, flat and as trie nodes.
+        rules: of the child's height.
+        timestamp: of the child, in chain seconds.
+        transactions: of the child, in order.
+        result: of executing them over `state`.
+    """
+    delta = make_delta(state, trie, result.changes, parent.header.state_root)
+    acting = parent.record.next_validators_hash
+    epoch = parent.record.epoch + (acting != parent.record.validators_hash)
+    sealed = seal(
+        parent,
+        timestamp=timestamp,
+        transactions=transactions,
+        executed=Executed(result.receipts, result.gas_used, delta.state_root),
+        rules=rules,
+        validators=Validators(epoch, acting, validators_hash(validator_keys(state))),
+    )
+    return sealed, delta
+
+
+def block_environment(
+    hash_of: Callable[[int], bytes], parent: Header, rules: Rules, timestamp: int
+) -> BlockEnvironment:
+    """Return what the EVM sees of the block after `parent`; `hash_of` gives the hash of an earlier height's block."""
 
     def ancestor_hash(number: int) -> bytes | None:
         if not max(0, parent.number + 1 - ANCESTORS) <= number <= parent.number:
             return None
-        return view.header(number).hash
+        return hash_of(number)
 
     return BlockEnvironment(
         number=parent.number + 1,

@@ -1,0 +1,109 @@
+"""`gridpact audit`: check a ledger from its genesis file, prove a transaction, check a proof."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from node.audit.child import audit_in_child
+from node.audit.proof import NotCommitted, check, prove
+from node.chain.proofs import InvalidProof, chain_of, parse_proof, succeeded, transaction_hash
+from node.config import DATABASE_NAME
+from node.genesis import load_genesis
+from node.parsing import ConfigError, parse_hex
+
+MAX_PROOF_BYTES = 4 * 1024 * 1024
+
+app = typer.Typer(help="Check a ledger from its genesis file; prove a transaction.", no_args_is_help=True)
+DataOption = Annotated[Path, typer.Option(help="A validator's data directory.")]
+
+
+@app.callback()
+def root() -> None:
+    """Check a ledger from its genesis file; prove a transaction."""
+
+
+@app.command(name="verify")
+def verify_command(
+    data: Annotated[Path, typer.Argument(help="A validator's data directory; the node may be running.")],
+    genesis: Annotated[Path | None, typer.Option(help="The genesis file you trust; else the directory's own.")] = None,
+    json_: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+) -> None:
+    """Check everything that is stored; exit status 1 and the first offence if anything is wrong.
+
+    Example: gridpact audit verify .gridpact/devnet/node-0
+    """
+    report = audit_in_child(data / DATABASE_NAME, genesis or data / "genesis.json")
+    if json_:
+        typer.echo(json.dumps(report.as_json(), indent=2))
+    else:
+        for line in report.lines():
+            typer.echo(line)
+    if report.offence is not None:
+        raise typer.Exit(1)
+
+
+@app.command(name="proof")
+def proof_command(
+    transaction: Annotated[str, typer.Argument(metavar="TX", help="The transaction's hash.")],
+    data: DataOption,
+    genesis: Annotated[Path | None, typer.Option(help="The genesis file; else the directory's own.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Where to write the proof; else it is printed.")] = None,
+) -> None:
+    """Write a self-contained proof that a transaction had its outcome.
+
+    Example: gridpact audit proof 0x12… --data .gridpact/devnet/node-0 --out proof.json
+    """
+    from node.application import make_genesis
+    from node.rules import RuleBook
+    from node.storage import Store
+
+    expected = "0x and 64 hexadecimal digits"
+    wanted = parse_hex(transaction, 32, lambda: ConfigError("command line", "TX", expected))
+    parsed = load_genesis(genesis or data / "genesis.json")
+    rule_book = RuleBook(parsed.content["rules"], parsed.chain_id)
+    sealed, _ = make_genesis(parsed, rule_book.rules_at(0))
+    store = Store.open(data / DATABASE_NAME, chain_id=parsed.chain_id, genesis_hash=sealed.header.hash, readonly=True)
+    try:
+        with store.read() as view:
+            text = json.dumps(prove(view, wanted, rule_book).as_json(), indent=2)
+    except NotCommitted as error:
+        typer.echo(f"gridpact: {error}", err=True)
+        raise typer.Exit(1) from None
+    finally:
+        store.close()
+    if out is None:
+        typer.echo(text)
+    else:
+        out.write_text(text + "\n", encoding="utf-8")
+        typer.echo(f"proof of {transaction} in {out}")
+
+
+@app.command(name="check-proof")
+def check_proof_command(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A proof made by `gridpact audit proof`.")],
+    genesis: Annotated[Path, typer.Option(help="The genesis file you trust.")],
+) -> None:
+    """Check a proof without a node; exit status 1 and the first step that fails if it is not valid.
+
+    Example: gridpact audit check-proof proof.json --genesis genesis.json
+    """
+    parsed = load_genesis(genesis)
+    try:
+        if file.stat().st_size > MAX_PROOF_BYTES:
+            raise InvalidProof(f"the file: expected at most {MAX_PROOF_BYTES} bytes")
+        proof = parse_proof(json.loads(file.read_text(encoding="utf-8")))
+        check(proof, parsed)
+    except OSError as error:
+        raise ConfigError(file, "", f"a readable file ({error.strerror})") from None
+    except (InvalidProof, ValueError, RecursionError) as error:
+        typer.echo(f"proof: NOT VALID: {error}")
+        raise typer.Exit(1) from None
+    outcome = "succeeded" if succeeded(proof) else "reverted"
+    typer.echo(
+        f"proof: ok transaction 0x{transaction_hash(proof).hex()} {outcome}, "
+        f"{chain_of(proof).name.lower()} chain block {proof.block.number}, height {proof.block.height}, certified at height {proof.header.number}"
+    )

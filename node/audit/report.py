@@ -1,0 +1,85 @@
+"""What an audit found: how much was checked, and the first thing that is wrong."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Offence:
+    """Something that is not as the genesis file and the rules make it.
+
+    Args:
+        height: where; the head for what is judged at the end.
+        chain: "round", "contract", "ledger" or "state".
+        kind: of value: header, body, transaction, receipt, record, certificate, chain block, history, index, account,
+            storage value, code, trie node, history value, supply, database.
+        detail: what was found and what was expected.
+    """
+
+    height: int
+    chain: str
+    kind: str
+    detail: str
+
+
+@dataclass(slots=True)
+class Counts:
+    """How much was checked."""
+
+    heights: int = 0
+    transactions: int = 0
+    signatures: int = 0
+    certificates: int = 0
+    contract_blocks: int = 0
+    ledger_blocks: int = 0
+    accounts: int = 0
+    slots: int = 0
+    trie_nodes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class AuditReport:
+    """The verdict.
+
+    Args:
+        head: the height audited up to.
+        head_hash: its block's hash as this audit derived it (of the last good height, if there is an offence).
+        counts: how much was checked.
+        supply: lines about tokens and cash.
+        offence: the first, None if all is well.
+    """
+
+    head: int
+    head_hash: bytes
+    counts: Counts
+    supply: tuple[str, ...] = ()
+    offence: Offence | None = field(default=None)
+
+    def lines(self) -> list[str]:
+        """Return what to print, the verdict last."""
+        counts = self.counts
+        rows = [
+            f"heights {counts.heights}: links, headers, round records, history roots",
+            f"transactions {counts.transactions}: {counts.signatures} signatures, admission, executed again",
+            f"certificates {counts.certificates}, against validators derived from the audited state",
+            f"contract chain {counts.contract_blocks} blocks, ledger chain {counts.ledger_blocks} blocks",
+            f"state: {counts.accounts} accounts, {counts.slots} slots, {counts.trie_nodes} trie nodes, root rebuilt",
+            *self.supply,
+        ]
+        if self.offence is None:
+            return [*rows, f"audit: ok head {self.head} 0x{self.head_hash.hex()}"]
+        bad = self.offence
+        return [f"audit: FAILED at height {bad.height}, chain {bad.chain}, kind {bad.kind}: {bad.detail}"]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the report as plain values."""
+        return {
+            "ok": self.offence is None,
+            "head": self.head,
+            "head_hash": "0x" + self.head_hash.hex(),
+            "counts": asdict(self.counts),
+            "supply": list(self.supply),
+            "offence": None if self.offence is None else asdict(self.offence),
+        }

@@ -1,0 +1,61 @@
+"""The auditor's own world state: built from genesis by its own execution, never read from the node."""
+
+from __future__ import annotations
+
+from node.chain.rlp import encode_int
+from node.state import EMPTY_CODE_HASH, Account, StateDelta
+from node.storage import tables
+
+
+class OwnState:
+    """Flat state, trie nodes and history in memory; a `StateReader` and a `TrieReader`."""
+
+    def __init__(self) -> None:
+        self.accounts: dict[bytes, Account] = {}
+        self.slots: dict[tuple[bytes, int], int] = {}
+        self.codes: dict[bytes, bytes] = {}
+        self.nodes: dict[bytes, bytes] = {}
+        self.accounts_before: dict[bytes, bytes] = {}
+        self.slots_before: dict[bytes, bytes] = {}
+
+    def account(self, address: bytes) -> Account | None:
+        """Return the account, None if there is none."""
+        return self.accounts.get(address)
+
+    def storage(self, address: bytes, slot: int) -> int:
+        """Return the value of a slot."""
+        return self.slots.get((address, slot), 0)
+
+    def code(self, code_hash: bytes) -> bytes:
+        """Return the code with this hash."""
+        return b"" if code_hash == EMPTY_CODE_HASH else self.codes[code_hash]
+
+    def node(self, key: bytes) -> bytes | None:
+        """Return a trie node by path key."""
+        return self.nodes.get(key)
+
+    def apply(self, delta: StateDelta, height: int) -> None:
+        """Become the state after a height; keep what was replaced, as the node's history should."""
+        for address, account in delta.accounts.items():
+            if account is None:
+                self.accounts.pop(address, None)
+            else:
+                self.accounts[address] = account
+        for place, value in delta.storage.items():
+            if value:
+                self.slots[place] = value
+            else:
+                self.slots.pop(place, None)
+        self.codes.update(delta.codes)
+        for key, node in delta.trie_nodes.items():
+            if node is None:
+                self.nodes.pop(key, None)
+            else:
+                self.nodes[key] = node
+        if not height:
+            return
+        suffix = tables.height_key(height)
+        for address, before in delta.accounts_before.items():
+            self.accounts_before[address + suffix] = b"" if before is None else before.encode()
+        for (address, slot), was in delta.storage_before.items():
+            self.slots_before[tables.slot_key(address, slot) + suffix] = encode_int(was)

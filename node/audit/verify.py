@@ -1,0 +1,319 @@
+"""The audit itself: block by block from genesis, over the auditor's own state, then the stored state as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+
+from eth_hash.auto import keccak
+
+from consensus.certificates import InvalidCertificate, verify
+from consensus.codec import InvalidPeerMessage, decode_certificate
+from consensus.types import Domain, Epoch, ValidatorSet
+from node.admission import check_admissible
+from node.application import assemble, block_environment, make_genesis, validator_keys
+from node.audit.report import AuditReport, Counts, Offence
+from node.audit.state import OwnState
+from node.audit.supply import Books
+from node.chain.assembly import Parent, SealedBlock
+from node.chain.dual import Chain, route
+from node.chain.header import FIELDS, Header
+from node.chain.rlp import encode_int
+from node.chain.transaction import InvalidTransaction, Transaction, decode_transaction
+from node.execution import Executor, InvalidBlock
+from node.genesis import Genesis
+from node.rules import RuleBook, Rules
+from node.state import StateDelta
+from node.state.delta import rebuild
+from node.storage import CorruptValue, View, tables
+
+ROUND, STATE = "round", "state"
+KIND_OF_TABLE = {
+    "meta": (ROUND, "database"),
+    "headers": (ROUND, "header"),
+    "bodies": (ROUND, "body"),
+    "senders": (ROUND, "index"),
+    "receipts": (ROUND, "receipt"),
+    "records": (ROUND, "record"),
+    "certificates": (ROUND, "certificate"),
+    "heights": (ROUND, "index"),
+    "transactions": (ROUND, "index"),
+    "chains": (ROUND, "chain block"),
+    "history": (ROUND, "history"),
+    "accounts": (STATE, "account"),
+    "storage": (STATE, "storage value"),
+    "codes": (STATE, "code"),
+    "trie": (STATE, "trie node"),
+    "accounts_before": (STATE, "history value"),
+    "storage_before": (STATE, "history value"),
+}
+KIND_OF_FIELD = {
+    "transactions_root": (ROUND, "body"),
+    "receipts_root": (ROUND, "receipt"),
+    "bloom": (ROUND, "receipt"),
+    "state_root": (STATE, "state root"),
+    "extra_data": (ROUND, "record"),
+}
+
+
+class Found(Exception):
+    """The first offence was found."""
+
+    def __init__(self, offence: Offence) -> None:
+        super().__init__(offence.detail)
+        self.offence = offence
+
+
+def _name(chain: Chain) -> str:
+    return chain.name.lower()
+
+
+class Auditor:
+    """Audits one database.
+
+    Args:
+        genesis: the checked genesis file, the only thing that is believed.
+    """
+
+    def __init__(self, genesis: Genesis) -> None:
+        self._genesis = genesis
+        self._rule_book = RuleBook(genesis.content["rules"], genesis.chain_id)
+        self._executor = Executor(self._rule_book)
+        self._state = OwnState()
+        self._counts = Counts()
+        self._hashes: list[bytes] = []
+        self._members: list[list[bytes]] = []  # node keys that the state after each height names
+        self._parent: Parent | None = None
+        self._leaves = 0
+        self._books = Books()
+        self._height = 0
+
+    def audit(self, view: View) -> AuditReport:
+        """Return the report on everything up to the view's head."""
+        supply: tuple[str, ...] = ()
+        offence = None
+        try:
+            with self._reading():
+                self._check_genesis(view)
+                for height in range(1, view.head_height + 1):
+                    self._height = height
+                    self._check_height(view, height)
+                self._check_state(view)
+            supply = self._check_supply()
+        except Found as found:
+            offence = found.offence
+        head_hash = self._hashes[-1] if self._hashes else bytes(32)
+        return AuditReport(len(self._hashes) - 1, head_hash, self._counts, supply, offence)
+
+    # -- offences
+
+    def _fail(self, chain: str, kind: str, detail: str) -> Found:
+        return Found(Offence(self._height, chain, kind, detail))
+
+    def _expect(self, good: bool, chain: str, kind: str, detail: str) -> None:
+        if not good:
+            raise self._fail(chain, kind, detail)
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        try:
+            yield
+        except CorruptValue as error:
+            chain, kind = KIND_OF_TABLE[error.table]
+            if error.table == "chains":
+                chain = _name(Chain(error.key[0]))
+            raise self._fail(chain, kind, str(error)) from None
+
+    # -- blocks
+
+    def _check_genesis(self, view: View) -> None:
+        rules = self._rule_book.rules_at(0)
+        sealed, delta = make_genesis(self._genesis, rules)
+        self._compare_headers(sealed.header, view.header(0))
+        self._expect(view.record(0) == sealed.record, ROUND, "record", "not the one that the genesis file makes")
+        self._expect(view.certificate(0) is None, ROUND, "certificate", "block 0 has one, expected none")
+        self._domain = Domain(self._genesis.chain_id, sealed.header.hash)
+        self._advance(sealed, delta)
+
+    def _check_height(self, view: View, height: int) -> None:
+        parent = self._previous
+        rules = self._rule_book.rules_at(height)
+        header = view.header(height)
+        self._check_links(header, parent)
+        raws = view.transactions(height)
+        transactions = self._decode(raws, rules)
+        senders = view.senders(height)
+        self._expect(
+            senders == tuple(tx.sender for tx in transactions),
+            ROUND,
+            "index",
+            "stored senders are not those that signed",
+        )
+        environment = block_environment(self._hashes.__getitem__, parent.header, rules, header.timestamp)
+        try:
+            result = self._executor.execute(self._state, environment, transactions)
+        except InvalidBlock as error:
+            raise self._fail(
+                _name(route(transactions[error.index].to, rules.contract_domain)), "transaction", str(error)
+            ) from None
+        sealed, delta = assemble(parent, self._state, self._state, rules, header.timestamp, transactions, result)
+        self._compare_receipts(view, sealed, transactions, rules)
+        self._expect(view.record(height) == sealed.record, ROUND, "record", "not the one that this height makes")
+        self._compare_headers(sealed.header, header)
+        self._check_chains(view, sealed)
+        self._check_certificate(view, sealed)
+        self._check_indexes(view, sealed)
+        self._books.note(height, sealed.receipts)
+        self._count(sealed)
+        self._advance(sealed, delta)
+
+    @property
+    def _previous(self) -> Parent:
+        if self._parent is None:
+            raise RuntimeError("genesis is audited first")
+        return self._parent
+
+    def _advance(self, sealed: SealedBlock, delta: StateDelta) -> None:
+        self._state.apply(delta, sealed.header.number)
+        self._hashes.append(sealed.header.hash)
+        self._members.append(validator_keys(self._state))
+        self._leaves = sealed.history.size
+        self._parent = Parent(sealed.header, sealed.record, sealed.history)
+
+    def _check_links(self, header: Header, parent: Parent) -> None:
+        number = parent.header.number + 1
+        self._expect(header.number == number, ROUND, "header", f"number {header.number}, expected {number}")
+        self._expect(
+            header.parent_hash == parent.header.hash, ROUND, "header", "its parent hash is not that of the block before"
+        )
+        self._expect(
+            header.timestamp >= parent.header.timestamp,
+            ROUND,
+            "header",
+            f"time {header.timestamp} is before its parent's",
+        )
+
+    def _decode(self, raws: Iterable[bytes], rules: Rules) -> list[Transaction]:
+        transactions = []
+        for index, raw in enumerate(raws):
+            chain = ROUND
+            try:
+                tx = decode_transaction(raw, rules.chain_id)
+                chain = _name(route(tx.to, rules.contract_domain))
+                check_admissible(tx, self._state, rules)
+            except InvalidTransaction as error:
+                raise self._fail(chain, "transaction", f"transaction {index}: {error.reason}") from None
+            transactions.append(tx)
+            self._counts.signatures += 1
+        return transactions
+
+    def _compare_receipts(self, view: View, sealed: SealedBlock, transactions: list[Transaction], rules: Rules) -> None:
+        stored = view.receipts(sealed.header.number)
+        for index, (found, made) in enumerate(zip(stored, sealed.receipts, strict=False)):
+            if found != made:
+                chain = _name(route(transactions[index].to, rules.contract_domain))
+                raise self._fail(chain, "receipt", f"receipt {index} is not what executing the transaction gives")
+        self._expect(
+            len(stored) == len(sealed.receipts),
+            ROUND,
+            "receipt",
+            f"{len(stored)} receipts, expected {len(sealed.receipts)}",
+        )
+
+    def _compare_headers(self, made: Header, found: Header) -> None:
+        for name in FIELDS:
+            ours, theirs = getattr(made, name), getattr(found, name)
+            if ours != theirs:
+                chain, kind = KIND_OF_FIELD.get(name, (ROUND, "header"))
+                shown = [value.hex() if isinstance(value, bytes) else str(value) for value in (theirs, ours)]
+                raise self._fail(chain, kind, f"header.{name}: found {shown[0]}, expected {shown[1]}")
+
+    def _check_chains(self, view: View, sealed: SealedBlock) -> None:
+        leaf = sealed.history.size - len(sealed.chain_blocks)
+        for offset, (block, members) in enumerate(zip(sealed.chain_blocks, sealed.members, strict=True)):
+            name = _name(block.chain)
+            detail = f"block {block.number} is not the one that this height makes"
+            self._expect(view.chain_block(block.chain, block.number) == block, name, "chain block", detail)
+            self._expect(view.chain_block_members(block.chain, block.number) == members, name, "chain block", detail)
+            self._expect(view.history_index(block.chain, block.number) == leaf + offset, name, "chain block", detail)
+        for position, node in sorted(sealed.history_nodes.items()):
+            self._expect(
+                view.history_node(position) == node, ROUND, "history", f"node {position} is not the one expected"
+            )
+
+    def _check_certificate(self, view: View, sealed: SealedBlock) -> None:
+        height = sealed.header.number
+        raw = view.certificate(height)
+        if raw is None:
+            raise self._fail(ROUND, "certificate", "missing")
+        keys = self._members[max(0, height - 2)]
+        validators = ValidatorSet(Epoch(sealed.record.epoch), tuple(sorted(keys)))
+        try:
+            certificate = decode_certificate(raw)
+            verify(certificate, validators, self._domain)
+        except (InvalidPeerMessage, InvalidCertificate) as error:
+            raise self._fail(ROUND, "certificate", str(error)) from None
+        named = (certificate.height, certificate.block_hash)
+        self._expect(
+            named == (height, sealed.header.hash),
+            ROUND,
+            "certificate",
+            f"it is for height {named[0]}, block 0x{named[1].hex()}",
+        )
+
+    def _check_indexes(self, view: View, sealed: SealedBlock) -> None:
+        height = sealed.header.number
+        self._expect(view.height_of(sealed.header.hash) == height, ROUND, "index", "the block is not found by its hash")
+        for index, raw in enumerate(sealed.transactions):
+            found = view.locate(keccak(raw))
+            self._expect(found == (height, index), ROUND, "index", f"transaction {index} is not found by its hash")
+
+    def _count(self, sealed: SealedBlock) -> None:
+        counts = self._counts
+        counts.heights += 1
+        counts.certificates += 1
+        counts.transactions += len(sealed.transactions)
+        counts.contract_blocks += sum(block.chain is Chain.CONTRACT for block in sealed.chain_blocks)
+        counts.ledger_blocks += sum(block.chain is Chain.LEDGER for block in sealed.chain_blocks)
+
+    # -- the stored state
+
+    def _check_state(self, view: View) -> None:
+        own = self._state
+        expected: Mapping[str, Mapping[bytes, bytes]] = {
+            "accounts": {address: account.encode() for address, account in own.accounts.items()},
+            "storage": {tables.slot_key(*place): encode_int(value) for place, value in own.slots.items()},
+            "codes": own.codes,
+            "trie": own.nodes,
+            "accounts_before": own.accounts_before,
+            "storage_before": own.slots_before,
+        }
+        for table, values in expected.items():
+            chain, kind = KIND_OF_TABLE[table]
+            stored = dict(view.items(table))
+            for key in sorted(stored.keys() | values.keys()):
+                if stored.get(key) != values.get(key):
+                    shown = ["none" if v is None else "0x" + v.hex()[:80] for v in (stored.get(key), values.get(key))]
+                    raise self._fail(chain, kind, f"under key 0x{key.hex()}: found {shown[0]}, expected {shown[1]}")
+        storage: dict[bytes, dict[int, int]] = {}
+        for key, value in view.items("storage"):
+            storage.setdefault(key[:20], {})[int.from_bytes(key[20:], "big")] = int.from_bytes(value, "big")
+        root, nodes = rebuild(own.accounts.items(), storage)
+        self._expect(
+            root == self._previous.header.state_root, STATE, "state root", "rebuilt from the stored values it differs"
+        )
+        self._expect(
+            view.required("meta", b"history") == encode_int(self._leaves), ROUND, "history", "the stored size differs"
+        )
+        self._counts.accounts = len(own.accounts)
+        self._counts.slots = len(own.slots)
+        self._counts.trie_nodes = len(nodes)
+
+    def _check_supply(self) -> tuple[str, ...]:
+        parent = self._previous.header
+        rules = self._rule_book.rules_at(parent.number + 1)
+        environment = block_environment(self._hashes.__getitem__, parent, rules, parent.timestamp)
+        problem, lines = self._books.close(self._executor, self._state, environment)
+        if problem is not None:
+            raise Found(Offence(problem[0], "ledger", "supply", problem[1]))
+        return lines
