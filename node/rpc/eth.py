@@ -308,8 +308,8 @@ def render_receipts(reader: Reader, ref: BlockRef) -> Json:
         height = find_height(view, ref)
         if height is None:
             return None
-        block, chain = reader.block(view, height), reader.rule_book.rules_at(height).chain_id
-    return [receipt_json(block, index, chain) for index in range(len(block.raws))]
+        block = reader.block(view, height)
+    return [receipt_json(block, index) for index in range(len(block.raws))]
 
 
 @table.method("eth_getBlockReceipts", Parameter("block", block_ref))
@@ -326,7 +326,7 @@ async def transaction_receipt(context: Context, transaction_hash: bytes) -> Json
     if place is None:
         return None
     block = await context.block(place[0])
-    return None if block is None else receipt_json(block, place[1], context.chain_id)
+    return None if block is None else receipt_json(block, place[1])
 
 
 @table.method("eth_getTransactionByHash", _TRANSACTION_HASH)

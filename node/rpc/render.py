@@ -5,6 +5,8 @@ Source: execution-apis, schemas/{block,transaction,receipt}.yaml; withdrawals an
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from eth_hash.auto import keccak
 
 from node.chain import rlp
@@ -74,7 +76,11 @@ def mined_transaction_json(block: BlockData, index: int, chain_id: int) -> dict[
         "blockHash": to_data(header.hash),
         "blockNumber": to_quantity(header.number),
         "transactionIndex": to_quantity(index),
-        "gasPrice": to_quantity(effective_gas_price(transaction, header.base_fee_per_gas)),
+        "gasPrice": to_quantity(
+            effective_gas_price(
+                transaction.max_priority_fee_per_gas, transaction.max_fee_per_gas, header.base_fee_per_gas
+            )
+        ),
     }
 
 
@@ -89,9 +95,9 @@ def pending_transaction_json(transaction: Transaction) -> dict[str, Json]:
     }
 
 
-def effective_gas_price(transaction: Transaction, base_fee: int) -> int:
-    """Return what a unit of gas cost the sender, in wei (EIP-1559)."""
-    return min(transaction.max_fee_per_gas, base_fee + transaction.max_priority_fee_per_gas)
+def effective_gas_price(tip: int, cap: int, base_fee: int) -> int:
+    """Return what a unit of gas costs the sender, in wei (EIP-1559)."""
+    return min(cap, base_fee + tip)
 
 
 def _transaction_json(transaction: Transaction) -> dict[str, Json]:
@@ -122,23 +128,45 @@ def _transaction_json(transaction: Transaction) -> dict[str, Json]:
     return table
 
 
-def receipt_json(block: BlockData, index: int, chain_id: int) -> dict[str, Json]:
+@dataclass(frozen=True, slots=True)
+class _Outline:
+    """What a receipt shows of a transaction; prices are wei a unit of gas."""
+
+    nonce: int
+    tip: int
+    cap: int
+    to: bytes | None
+
+
+_PLACES = {0: (0, 1, 1, 3), 1: (1, 2, 2, 4), 2: (1, 2, 3, 5)}
+"""Where nonce, tip, cap and destination stand in the RLP list of a transaction, by type."""
+
+
+def _outline(raw: bytes) -> _Outline:
+    """Return the outline of a committed transaction, without recovering its sender, which is known."""
+    kind = 0 if raw[0] >= 0xC0 else raw[0]
+    items = rlp.decode_list(rlp.decode(raw if kind == 0 else raw[1:]))
+    nonce, tip, cap, to = (items[place] for place in _PLACES[kind])
+    return _Outline(rlp.decode_int(nonce), rlp.decode_int(tip), rlp.decode_int(cap), rlp.decode_data(to) or None)
+
+
+def receipt_json(block: BlockData, index: int) -> dict[str, Json]:
     """Return the receipt of a committed transaction."""
-    receipt, header = block.receipts[index], block.header
-    transaction = decode_transaction(block.raws[index], chain_id)
+    receipt, header, sender = block.receipts[index], block.header, block.senders[index]
+    outline = _outline(block.raws[index])
     before = block.receipts[index - 1].cumulative_gas_used if index else 0
-    created = contract_address(transaction) if transaction.to is None else None
+    created = contract_address(sender, outline.nonce) if outline.to is None else None
     return {
         "transactionHash": to_data(block.hashes[index]),
         "transactionIndex": to_quantity(index),
         "blockHash": to_data(header.hash),
         "blockNumber": to_quantity(header.number),
-        "from": to_data(block.senders[index]),
-        "to": None if transaction.to is None else to_data(transaction.to),
+        "from": to_data(sender),
+        "to": None if outline.to is None else to_data(outline.to),
         "contractAddress": None if created is None else to_data(created),
         "cumulativeGasUsed": to_quantity(receipt.cumulative_gas_used),
         "gasUsed": to_quantity(receipt.cumulative_gas_used - before),
-        "effectiveGasPrice": to_quantity(effective_gas_price(transaction, header.base_fee_per_gas)),
+        "effectiveGasPrice": to_quantity(effective_gas_price(outline.tip, outline.cap, header.base_fee_per_gas)),
         "logs": _receipt_logs(block, index),
         "logsBloom": to_data(receipt.bloom),
         "status": to_quantity(receipt.status),
@@ -146,9 +174,9 @@ def receipt_json(block: BlockData, index: int, chain_id: int) -> dict[str, Json]
     }
 
 
-def contract_address(transaction: Transaction) -> bytes:
+def contract_address(sender: bytes, nonce: int) -> bytes:
     """Return the address that a creation makes: the last 20 bytes of keccak(rlp([sender, nonce]))."""
-    return keccak(rlp.encode((transaction.sender, transaction.nonce)))[12:]
+    return keccak(rlp.encode((sender, nonce)))[12:]
 
 
 def _receipt_logs(block: BlockData, index: int) -> list[dict[str, Json]]:
