@@ -15,7 +15,7 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 COMMANDS = sorted(set(re.findall(r"`(gridpact [^`]+)`", README)))
-TARGETS = sorted(set(re.findall(r"\bmake ([a-z][a-z0-9-]*)", README)))
+TARGETS = sorted(set(re.findall(r"(?:^    |`)make ([a-z][a-z0-9-]*)", README, flags=re.MULTILINE)))
 FOLDERS = sorted(set(re.findall(r"^\| `([a-z]+/)` \|", README, flags=re.MULTILINE)))
 
 

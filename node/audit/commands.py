@@ -105,5 +105,6 @@ def check_proof_command(
     outcome = "succeeded" if succeeded(proof) else "reverted"
     typer.echo(
         f"proof: ok transaction 0x{transaction_hash(proof).hex()} {outcome}, "
-        f"{chain_of(proof).name.lower()} chain block {proof.block.number}, height {proof.block.height}, certified at height {proof.header.number}"
+        f"{chain_of(proof).name.lower()} chain block {proof.block.number}, "
+        f"height {proof.block.height}, certified at height {proof.header.number}"
     )

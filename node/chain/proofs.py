@@ -1,6 +1,7 @@
 """Inclusion proofs: that a transaction had its outcome, checkable with the genesis file and without a node.
 
-transaction, receipt ─ Merkle-Patricia ─► chain block ─ Merkle Mountain Range ─► round record ─ extraData ─► header ─► certificate
+transaction, receipt ─ Merkle-Patricia ─► chain block ─ Merkle Mountain Range ─► round record
+round record ─ extraData ─► header ─ quorum ─► certificate
 """
 
 from __future__ import annotations
