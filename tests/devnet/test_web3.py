@@ -14,14 +14,13 @@ from web3 import AsyncWeb3, HTTPProvider, Web3, WebSocketProvider
 from web3.exceptions import ContractLogicError, Web3RPCError
 
 from contracts.artifact import load_artifact
-from devnet.accounts import MNEMONIC_BALANCE_WEI
+from devnet.accounts import MNEMONIC, MNEMONIC_BALANCE_WEI
 from devnet.layout import CHAIN_ID
 from devnet.run import Devnet
 from tests.devnet.running import endpoints
 
 pytestmark = [pytest.mark.web3, pytest.mark.xdist_group("devnet")]
 
-MNEMONIC = "test test test test test test test test test test test junk"
 SUBSCRIPTION_BOUND_S = 60.0
 HEADS = 3
 
