@@ -18,7 +18,7 @@ import contracts
 from benchmarks import machine, transfers
 from benchmarks.ethereum import Node
 
-RPC_PORT = 18545
+RPC_PORT = 20545
 ARTIFACTS = Path(contracts.__file__).parent / "artifacts"
 GRIDPACT = str(Path(sys.executable).with_name("gridpact"))
 

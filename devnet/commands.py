@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from devnet.layout import Options, Place
+from devnet.layout import MAX_RPC_PORT, Options, Place
 from devnet.processes import LOG_FOLDER, DevnetError, log_path, running
 from devnet.report import Report
 from devnet.run import MARKER, Devnet, end, height_of, reset
@@ -38,7 +38,7 @@ def up(
     no_market: Annotated[bool, typer.Option("--no-market", help="The bare chain, without agents.")] = False,
     open_accounts: Annotated[bool, typer.Option("--open-accounts", help="Let every account send.")] = False,
     tariff: Annotated[str | None, typer.Option(help="shared-connection or public-grid.")] = None,
-    rpc_port: Annotated[int, typer.Option(help="RPC port of the first node.", min=1024, max=45_000)] = 8545,
+    rpc_port: Annotated[int, typer.Option(help="RPC port of the first node.", min=1024, max=MAX_RPC_PORT)] = 8545,
     data: DataOption = DATA,
 ) -> None:
     """Launch four households of a real street and let them trade for a day.

@@ -18,6 +18,8 @@ from node.keys import NODE_KIND, SCRYPT_LIGHT, account_address, node_key_of, sav
 
 CHAIN_ID = 20_160_621
 VIEW_TIMEOUT_MS = 3_000
+AGENTS_ABOVE, P2P_ABOVE = 5_000, 10_000  # ports above the RPC port
+MAX_RPC_PORT = 22_000  # so that all ports stay below those that the system hands out itself
 MAX_POWER_W = 50_000  # of a meter: what a house connection carries
 AGENT_FOLDER = "household"
 NODE_FOLDER = "node"
@@ -29,7 +31,7 @@ class Options:
     """What the command line says.
 
     Args:
-        rpc_port: of the first node; the others follow. p2p ports start 10,000 above, agents' 20,000 above.
+        rpc_port: of the first node; the others follow, p2p and agents at fixed distances above.
         market: whether agents run; without them the chain clock is the wall clock.
         open_accounts: whether every account may send.
         tariff: a preset, in place of the scenario's.
@@ -83,11 +85,11 @@ class Place:
 
     def p2p(self, index: int) -> str:
         """Return where a node listens for validators, HOST:PORT."""
-        return f"127.0.0.1:{self.options.rpc_port + 10_000 + index}"
+        return f"127.0.0.1:{self.options.rpc_port + P2P_ABOVE + index}"
 
     def agents(self, index: int) -> str:
         """Return where a household's agents listen, HOST:PORT."""
-        return f"127.0.0.1:{self.options.rpc_port + 20_000 + index}"
+        return f"127.0.0.1:{self.options.rpc_port + AGENTS_ABOVE + index}"
 
     @property
     def tariff(self) -> str:

@@ -45,7 +45,7 @@ def read_household(place: Place, index: int) -> HouseholdDay:
                 windows[line.window] = line
             case Quarter():
                 quarters[line.quarter] = line
-            case Refusal(role="seller"):
+            case Refusal(role="buyer"):
                 refusals += 1
     name = place.scenario.households[index].connection
     return HouseholdDay(name, windows, tuple(quarters[key] for key in sorted(quarters)), refusals)
