@@ -1,0 +1,107 @@
+"""What a devnet writes is what the commands of a real household read."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from agents.configuration import HOUSEHOLD_CONFIG, OPERATOR_CONFIG, load_household, load_operator
+from agents.keys import load_key as load_account_key
+from agents.market.tariff import PRESETS
+from agents.profiles import DataDirectory
+from devnet.accounts import MNEMONIC_BALANCE_WEI, PASSPHRASE, derived_key, mnemonic_addresses
+from devnet.layout import CHAIN_ID, Options, Place, write_devnet
+from devnet.scenario import DATA, find_scenario, load_scenario
+from node.application import make_genesis
+from node.genesis import Genesis, load_genesis
+from node.keys import account_address, load_key, node_key_of
+from node.rules import RuleBook
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    written = Place(tmp_path_factory.mktemp("layout") / "devnet", load_scenario(find_scenario("street")), Options())
+    write_devnet(written)
+    return written
+
+
+@pytest.fixture(scope="module")
+def genesis(place: Place) -> Genesis:
+    return load_genesis(place.genesis)
+
+
+def test_the_genesis_file_makes_a_genesis_block(genesis: Genesis) -> None:
+    rules = RuleBook(genesis.content["rules"], genesis.chain_id).rules_at(0)
+    sealed, _ = make_genesis(genesis, rules)
+    again, _ = make_genesis(genesis, rules)
+    assert sealed.header.number == 0
+    assert sealed.header.parent_hash == genesis.file_hash
+    assert sealed.header.hash == again.header.hash
+    assert not rules.open_accounts
+
+
+def test_the_genesis_file_holds_the_scenario(place: Place, genesis: Genesis) -> None:
+    scenario = place.scenario
+    assert genesis.chain_id == CHAIN_ID
+    assert genesis.genesis_time_s == genesis.window_zero_s == scenario.window_zero_s
+    assert genesis.clock_steps == scenario.clock_steps
+    assert [member.name for member in genesis.members] == [plan.connection for plan in scenario.households]
+    assert [member.endpoint for member in genesis.members] == [("127.0.0.1", 18545 + i) for i in range(4)]
+    assert genesis.content["tariffs"][0]["preset"] == "shared-connection"
+    assert dict(genesis.balances) == dict.fromkeys(mnemonic_addresses(), MNEMONIC_BALANCE_WEI)
+
+
+def test_every_account_is_vouched_by_exactly_one_member(place: Place, genesis: Genesis) -> None:
+    vouched = [account for member in genesis.content["members"] for account in member["vouched"]]
+    assert len(set(vouched)) == len(vouched)
+    meters = {row["meter"] for row in genesis.content["meters"]}
+    everyone = {"0x" + address.hex() for address in mnemonic_addresses()}
+    assert set(vouched) == meters | everyone | {genesis.content["operator"]}
+
+
+def test_keys_open_with_the_passphrase_written_beside_them(place: Place, genesis: Genesis) -> None:
+    passphrase = place.passphrase.read_text().strip()
+    assert passphrase == PASSPHRASE
+    for index, member in enumerate(genesis.members):
+        seed = load_key(place.root / "keys" / f"node-{index}.json", passphrase)
+        assert node_key_of(seed) == member.node_key
+        assert account_address(derived_key(f"household {index}")) == member.account
+
+
+def test_households_read_their_configuration(place: Place, genesis: Genesis) -> None:
+    for index, plan in enumerate(place.scenario.households):
+        config = load_household(place.household(index) / HOUSEHOLD_CONFIG)
+        assert config.connection == plan.connection
+        assert config.load_shift_weeks == plan.load_shift_weeks
+        assert config.rpc == f"http://{place.rpc(index)}"
+        assert (config.battery is not None) == ("battery" in plan.tables)
+        assert DataDirectory(DATA).profile(config.connection, grid=config.grid) is not None
+        key = load_account_key(config.key, PASSPHRASE.encode())
+        assert key.public_key.to_canonical_address() == genesis.members[index].account
+    operator = load_operator(place.operator / OPERATOR_CONFIG)
+    assert operator.rpc == f"http://{place.rpc(0)}"
+    assert operator.fund_microeur == place.scenario.first_money_microeur
+
+
+def test_a_bare_chain_has_no_agents_and_keeps_the_wall_clock(tmp_path: Path) -> None:
+    options = Options(rpc_port=9_000, market=False, open_accounts=True, tariff="public-grid")
+    place = Place(tmp_path / "devnet", load_scenario(find_scenario("street")), options)
+    write_devnet(place)
+    genesis = load_genesis(place.genesis)
+    assert genesis.clock_steps == ((0, 1),)
+    assert genesis.wall_start_ms == genesis.genesis_time_s * 1000
+    assert genesis.content["rules"]["open_accounts"] is True
+    assert genesis.content["tariffs"][0]["preset"] == "public-grid"
+    assert sorted(path.name for path in place.root.iterdir()) == ["genesis.json", "keys", "passphrase"]
+    assert [place.rpc(1), place.p2p(1), place.agents(1)] == ["127.0.0.1:9001", "127.0.0.1:19001", "127.0.0.1:29001"]
+
+
+@pytest.mark.parametrize("preset", sorted(PRESETS))
+def test_the_tariff_of_the_command_line_goes_before_the_scenarios(tmp_path: Path, preset: str) -> None:
+    scenario = load_scenario(find_scenario("street"))
+    place = Place(tmp_path / "devnet", scenario, Options(tariff=preset))
+    write_devnet(place)
+    (tariff,) = json.loads(place.genesis.read_text())["tariffs"]
+    assert tariff["preset"] == place.tariff == preset
