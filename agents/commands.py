@@ -42,7 +42,10 @@ def init(
     listen: Annotated[str, typer.Option("--listen", help="Where its agents listen, HOST:PORT.")] = "127.0.0.1:9001",
     load_shift_weeks: Annotated[int, typer.Option("--load-shift-weeks", help="Shift of the household load.")] = 0,
 ) -> None:
-    """Write a household's configuration and keys; print the accounts that a genesis file needs."""
+    """Write a household's configuration and keys; print the accounts that a genesis file needs.
+
+    Example: gridpact household init --directory house --name ours --connection LV4.101-L16 --data profiles
+    """
 
     def write() -> None:
         passphrase = _new_folder(directory)
@@ -64,7 +67,10 @@ def init(
 
 @app.command()
 def run(config: ConfigOption) -> None:
-    """Run a household's agents until interrupted."""
+    """Run a household's agents until interrupted.
+
+    Example: gridpact household run --config house/household.toml
+    """
 
     def start() -> None:
         from agents.household import Household
@@ -76,7 +82,10 @@ def run(config: ConfigOption) -> None:
 
 @app.command("init-operator")
 def init_operator(directory: DirectoryOption, rpc: RpcOption = "http://127.0.0.1:8545") -> None:
-    """Write the operator's configuration and key; print its account."""
+    """Write the operator's configuration and key; print its account.
+
+    Example: gridpact household init-operator --directory operator
+    """
 
     def write() -> None:
         account = create_key(directory / "operator-key.json", _new_folder(directory))
@@ -88,7 +97,10 @@ def init_operator(directory: DirectoryOption, rpc: RpcOption = "http://127.0.0.1
 
 @app.command()
 def operator(config: ConfigOption) -> None:
-    """Run the microgrid operator until interrupted: it issues first money, settles windows, watches the balance."""
+    """Run the microgrid operator until interrupted: it issues first money, settles windows, watches the balance.
+
+    Example: gridpact household operator --config operator/operator.toml
+    """
 
     def start() -> None:
         from agents.operator import Operator
@@ -100,7 +112,10 @@ def operator(config: ConfigOption) -> None:
 
 @app.command()
 def bill(config: ConfigOption) -> None:
-    """Print the household's bill with and without the market, from its journal and the chain."""
+    """Print the household's bill with and without the market, from its journal and the chain.
+
+    Example: gridpact household bill --config house/household.toml
+    """
 
     def show() -> None:
         from agents.statement import make_statement

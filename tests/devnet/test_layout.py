@@ -12,11 +12,12 @@ from agents.keys import load_key as load_account_key
 from agents.market.tariff import PRESETS
 from agents.profiles import DataDirectory
 from devnet.accounts import MNEMONIC_BALANCE_WEI, PASSPHRASE, derived_key, mnemonic_addresses
-from devnet.layout import CHAIN_ID, Options, Place, write_devnet
+from devnet.layout import CHAIN_ID, MAX_RPC_PORT, Options, Place, write_devnet
 from devnet.scenario import DATA, find_scenario, load_scenario
 from node.application import make_genesis
 from node.genesis import Genesis, load_genesis
 from node.keys import account_address, load_key, node_key_of
+from node.parsing import parse_endpoint
 from node.rules import RuleBook
 
 
@@ -48,7 +49,9 @@ def test_the_genesis_file_holds_the_scenario(place: Place, genesis: Genesis) -> 
     assert genesis.genesis_time_s == genesis.window_zero_s == scenario.window_zero_s
     assert genesis.clock_steps == scenario.clock_steps
     assert [member.name for member in genesis.members] == [plan.connection for plan in scenario.households]
-    assert [member.endpoint for member in genesis.members] == [("127.0.0.1", 18545 + i) for i in range(4)]
+    assert [member.endpoint for member in genesis.members] == [
+        parse_endpoint(place.p2p(index), ValueError) for index in range(place.count)
+    ]
     assert genesis.content["tariffs"][0]["preset"] == "shared-connection"
     assert dict(genesis.balances) == dict.fromkeys(mnemonic_addresses(), MNEMONIC_BALANCE_WEI)
 
@@ -95,7 +98,15 @@ def test_a_bare_chain_has_no_agents_and_keeps_the_wall_clock(tmp_path: Path) -> 
     assert genesis.content["rules"]["open_accounts"] is True
     assert genesis.content["tariffs"][0]["preset"] == "public-grid"
     assert sorted(path.name for path in place.root.iterdir()) == ["genesis.json", "keys", "passphrase"]
-    assert [place.rpc(1), place.p2p(1), place.agents(1)] == ["127.0.0.1:9001", "127.0.0.1:19001", "127.0.0.1:29001"]
+
+
+@pytest.mark.parametrize("rpc_port", [8545, MAX_RPC_PORT])
+def test_no_two_servers_share_a_port(rpc_port: int) -> None:
+    place = Place(Path(), load_scenario(find_scenario("street")), Options(rpc_port=rpc_port))
+    found = [at(index) for at in (place.rpc, place.p2p, place.agents) for index in range(place.count)]
+    ports = [int(endpoint.removeprefix("127.0.0.1:")) for endpoint in found]
+    assert len(set(ports)) == 12
+    assert max(ports) < 32_768  # above, the system hands them out itself
 
 
 @pytest.mark.parametrize("preset", sorted(PRESETS))
