@@ -17,6 +17,7 @@ from eth_keyfile.keyfile import create_keyfile_json, decode_keyfile_json
 from nacl.signing import SigningKey
 
 from node.errors import GridpactError
+from node.parsing import parse_hex
 
 NODE_KIND = "gridpact-node-ed25519"
 ACCOUNT_KIND = "ethereum-account"
@@ -60,7 +61,7 @@ def save_key(path: Path, secret: bytes, passphrase: str, kind: str = NODE_KIND, 
     Raises:
         KeyFileError: the file exists or cannot be written.
     """
-    content: dict[str, Any] = create_keyfile_json(secret, passphrase.encode(), iterations=scrypt)
+    content: dict[str, Any] = create_keyfile_json(secret, passphrase.encode(), kdf="scrypt", iterations=scrypt)
     if kind == NODE_KIND:
         content["kind"] = NODE_KIND
         content["node_key"] = "0x" + node_key_of(secret).hex()
@@ -72,10 +73,14 @@ def save_key(path: Path, secret: bytes, passphrase: str, kind: str = NODE_KIND, 
         raise KeyFileError(path, "the file exists", "a new file: a key is never overwritten") from None
     except OSError as error:
         raise KeyFileError(path, error.strerror or "cannot be written", "a writable folder") from None
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        json.dump(content, file)
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            json.dump(content, file)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        path.unlink(missing_ok=True)
+        raise KeyFileError(path, error.strerror or "cannot be written", "room for a key file") from None
 
 
 def load_key(path: Path, passphrase: str, kind: str = NODE_KIND) -> bytes:
@@ -92,10 +97,12 @@ def load_key(path: Path, passphrase: str, kind: str = NODE_KIND) -> bytes:
         secret: bytes = decode_keyfile_json(content, passphrase.encode())
     except ValueError as error:
         raise KeyFileError(path, f"cannot be decrypted ({error})", "the passphrase it was saved with") from None
-    except (KeyError, TypeError, NotImplementedError) as error:
+    except (KeyError, TypeError, AttributeError, AssertionError, NotImplementedError) as error:
         raise KeyFileError(path, f"no keystore ({type(error).__name__}: {error})", "an Ethereum keystore V3") from None
     if len(secret) != 32:
         raise KeyFileError(path, f"holds {len(secret)} secret bytes", "32")
+    if kind == NODE_KIND and node_key_of(secret) != public_node_key(path):
+        raise KeyFileError(path, "the node key it names is not that of its secret", "a file that nobody changed")
     return secret
 
 
@@ -103,9 +110,9 @@ def public_node_key(path: Path) -> bytes:
     """Return the public key that a node's key file names, without its passphrase."""
     content = _read(path)
     text = content.get("node_key")
-    if content.get("kind") != NODE_KIND or not isinstance(text, str) or len(text) != 66:
+    if content.get("kind") != NODE_KIND or not isinstance(text, str):
         raise KeyFileError(path, "it names no node key", f"a key file of kind {NODE_KIND!r}")
-    return bytes.fromhex(text[2:])
+    return parse_hex(text, 32, lambda: KeyFileError(path, "node_key is none", "0x and 64 hexadecimal digits"))
 
 
 def account_address(secret: bytes) -> bytes:
@@ -125,7 +132,15 @@ def read_passphrase(path: Path | None) -> str:
         from getpass import getpass
 
         found = os.environ.get(PASSPHRASE_VARIABLE)
-        return getpass("passphrase of the node key: ") if found is None else found
+        if found is not None:
+            return found
+        try:
+            return getpass("passphrase of the node key: ")
+        except (EOFError, OSError):
+            where = Path("passphrase_file")
+            raise KeyFileError(
+                where, "no terminal to ask on", f"a file, or the variable {PASSPHRASE_VARIABLE}"
+            ) from None
     try:
         return path.read_text(encoding="utf-8").rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as error:

@@ -153,6 +153,10 @@ def _header(
     )
 
 
+MAX_HEADER_BYTES = 1024  # a header of ours takes about 650
+MAX_TRANSACTIONS = 8_192  # in a block: the gas limit allows far fewer, and a root over more would hold a validator up
+
+
 class InvalidBody(ValueError):
     """Bytes that are no body of a round block."""
 
@@ -170,8 +174,10 @@ def decode_body(body: bytes) -> tuple[Header, tuple[bytes, ...]]:
     """
     try:
         head, rest = _two(rlp.split(body))
+        if len(head) > MAX_HEADER_BYTES:
+            raise InvalidBody(f"body: a header of {len(head)} bytes, expected at most {MAX_HEADER_BYTES}")
         header = decode_header(head)
-        raws = tuple(rlp.decode_data(item) for item in rlp.decode_list(rlp.decode(rest)))
+        raws = tuple(rlp.decode_data(item) for item in rlp.decode_list(rlp.decode(rest, MAX_TRANSACTIONS)))
     except (rlp.InvalidRlp, InvalidHeader) as error:
         raise InvalidBody(f"body: {error}") from None
     if list_root(raws) != header.transactions_root:

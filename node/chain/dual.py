@@ -30,7 +30,7 @@ class Chain(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class ChainBlock:
-    """One chain's part of a round block: its own number and parent, and the roots over its transactions and receipts."""
+    """One chain's part of a round block: its own number and parent, the roots over its transactions and receipts."""
 
     chain: Chain
     number: int

@@ -75,13 +75,17 @@ def _prefix(length: int, offset: int) -> bytes:
     return bytes((offset + 55 + len(size),)) + size
 
 
-def decode(data: bytes) -> Item:
+def decode(data: bytes, max_items: int | None = None) -> Item:
     """Return the one item that `data` encodes.
 
+    Args:
+        data: the encoding.
+        max_items: of any one list; no bound if None.
+
     Raises:
-        InvalidRlp: not canonical, too deep, or followed by more bytes.
+        InvalidRlp: not canonical, too deep, a list too long, or followed by more bytes.
     """
-    item, end = _decode(data, 0, len(data), MAX_DEPTH)
+    item, end = _decode(data, 0, len(data), MAX_DEPTH, max_items)
     if end != len(data):
         raise InvalidRlp(f"{len(data) - end} bytes after the item")
     return item
@@ -132,7 +136,7 @@ def _extent(data: bytes, at: int, limit: int) -> tuple[bool, int, int]:
     return is_list, start, end
 
 
-def _decode(data: bytes, at: int, limit: int, depth: int) -> tuple[Item, int]:
+def _decode(data: bytes, at: int, limit: int, depth: int, max_items: int | None) -> tuple[Item, int]:
     is_list, start, end = _extent(data, at, limit)
     if not is_list:
         return data[start:end], end
@@ -140,6 +144,8 @@ def _decode(data: bytes, at: int, limit: int, depth: int) -> tuple[Item, int]:
         raise InvalidRlp(f"nested deeper than {MAX_DEPTH}")
     items: list[Item] = []
     while start < end:
-        item, start = _decode(data, start, end, depth - 1)
+        if max_items is not None and len(items) >= max_items:
+            raise InvalidRlp(f"a list of more than {max_items} items")
+        item, start = _decode(data, start, end, depth - 1, max_items)
         items.append(item)
     return items, end

@@ -37,8 +37,8 @@ class InvalidTransaction(Exception):
 class Transaction:
     """A decoded transaction with its sender.
 
-    Addresses have 20 bytes (`to` None creates a contract), prices are wei a unit of gas; a legacy transaction's gas price
-    stands in both fee fields. `raw` is the EIP-2718 encoding and `hash` its keccak.
+    Addresses have 20 bytes (`to` None creates a contract), prices are wei a unit of gas; a legacy transaction's gas
+    price stands in both fee fields. `raw` is the EIP-2718 encoding and `hash` its keccak.
     """
 
     raw: bytes

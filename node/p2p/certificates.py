@@ -11,7 +11,7 @@ from __future__ import annotations
 import datetime
 import ssl
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
@@ -83,6 +83,8 @@ def make_context(seed: bytes, members: Iterable[bytes], *, server: bool, now: da
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER if server else ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
+    if server:
+        context.num_tickets = 0  # a resumed session would pass by the trust store
     context.check_hostname = False  # a peer is known by its key, not by where it listens
     context.verify_mode = ssl.CERT_REQUIRED
     context.load_verify_locations(cadata="".join(_anchor(key) for key in sorted(members)))
@@ -91,6 +93,22 @@ def make_context(seed: bytes, members: Iterable[bytes], *, server: bool, now: da
         file.flush()
         context.load_cert_chain(file.name)
     return context
+
+
+def watch_handshakes(context: ssl.SSLContext, refused: Callable[[str], None]) -> None:
+    """Call `refused(reason)` for every handshake that fails: event loops say nothing of it."""
+
+    class Watched(ssl.SSLObject):
+        def do_handshake(self) -> None:
+            try:
+                super().do_handshake()
+            except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                raise
+            except ssl.SSLError as error:
+                refused(error.reason or str(error))
+                raise
+
+    context.sslobject_class = Watched
 
 
 def peer_key(leaf: bytes | None, members: Iterable[bytes]) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
@@ -66,12 +66,12 @@ def decode_frame(frame: bytes) -> list[tuple[Channel, bytes]]:
     Raises:
         InvalidFrame: not a list of [channel, payload] within the bounds.
     """
-    rows = _unpack(frame, MAX_FRAME_BYTES)
+    rows = _unpack(frame, MAX_FRAME_BYTES, _message_or_list)
     if not isinstance(rows, list) or not 1 <= len(rows) <= MAX_MESSAGES:
         raise InvalidFrame(f"expected a list of 1 to {MAX_MESSAGES} messages")
     messages = []
     for row in rows:
-        if not (isinstance(row, list) and [type(field) for field in row] == [int, bytes]):
+        if not (isinstance(row, tuple) and [type(field) for field in row] == [int, bytes]):
             raise InvalidFrame("expected [channel, payload]")
         if row[0] not in MAX_PAYLOAD_BYTES:
             raise InvalidFrame(f"expected channel 1 or 2, found {row[0]}")
@@ -82,13 +82,23 @@ def decode_frame(frame: bytes) -> list[tuple[Channel, bytes]]:
     return messages
 
 
-def _unpack(frame: bytes, limit: int) -> Any:
+def _message_or_list(items: list[Any]) -> tuple[Any, ...] | list[Any]:
+    """Refuse anything but messages, and the list of them, as soon as it is read: a frame cannot blow up in memory."""
+    if len(items) == 2 and type(items[0]) is int:
+        return tuple(items)
+    if not all(isinstance(item, tuple) for item in items):
+        raise InvalidFrame("expected a list of [channel, payload]")
+    return items
+
+
+def _unpack(frame: bytes, limit: int, list_hook: Callable[[list[Any]], Any] | None = None) -> Any:
     if len(frame) > limit:
         raise InvalidFrame(f"{len(frame)} bytes, at most {limit}")
     try:
         return msgpack.unpackb(
             frame,
             raw=False,
+            list_hook=list_hook,
             strict_map_key=True,
             max_array_len=MAX_MESSAGES,
             max_map_len=0,

@@ -20,14 +20,15 @@ import aiohttp
 from aiohttp import web
 
 from node.keys import node_key_of
-from node.p2p.certificates import LEAF_LIFETIME, UnknownPeer, make_context, peer_key
+from node.p2p.certificates import LEAF_LIFETIME, UnknownPeer, make_context, peer_key, watch_handshakes
 from node.p2p.frames import MAX_FRAME_BYTES, PROTOCOL_VERSION, Channel, Hello, InvalidFrame, decode_hello
 from node.p2p.peer import Peer, PeerInfo, Socket
 
-HANDSHAKE_S = 10.0  # TLS, WebSocket and hello together
+KEEPALIVE_S = 15.0  # a connection that has not become a WebSocket by then is closed
+HANDSHAKE_S = 5.0  # TLS, WebSocket and hello together
 HEARTBEAT_S = 10.0  # ping; a peer that does not answer within half of it is gone
 BACKOFF_FIRST_S = 0.1
-BACKOFF_LAST_S = 5.0
+BACKOFF_LAST_S = 2.0
 QUIET_S = 60.0  # the same complaint about the same remote is logged once in this time
 MAX_COMPLAINTS = 1024
 SOFTWARE = "gridpact"
@@ -103,7 +104,9 @@ class PeerNetwork:
         """
         application = web.Application()
         application.router.add_get("/", self._accept)
-        self._runner = web.AppRunner(application, access_log=None, handle_signals=False, shutdown_timeout=1.0)
+        self._runner = web.AppRunner(
+            application, access_log=None, handle_signals=False, shutdown_timeout=1.0, keepalive_timeout=KEEPALIVE_S
+        )
         await self._runner.setup()
         server = self._runner.server
         if server is None:
@@ -170,6 +173,7 @@ class PeerNetwork:
             seed, keys = self._identity.seed, list(self._members) or [self.node_key]
             accepting = make_context(seed, keys, server=True, now=now)
             accepting.sni_callback = self._swap_context
+            watch_handshakes(accepting, lambda reason: self.complain("a stranger", f"refused: TLS handshake: {reason}"))
             self._contexts = (accepting, make_context(seed, keys, server=False, now=now))
             self._contexts_until = now + LEAF_LIFETIME / 2
         return self._contexts[0 if server else 1]
@@ -214,11 +218,12 @@ class PeerNetwork:
 
     async def _dial_once(self, node_key: bytes) -> None:
         host, port = self._members[node_key]
+        authority = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         if self._session is None:
             raise RuntimeError("not started")
         async with asyncio.timeout(HANDSHAKE_S):
             socket = await self._session.ws_connect(
-                f"https://{host}:{port}/",
+                f"https://{authority}/",
                 ssl=self._context(server=False),
                 server_hostname="gridpact",  # so that the other side's SNI callback runs
                 heartbeat=HEARTBEAT_S,
@@ -239,17 +244,23 @@ class PeerNetwork:
             self.complain(remote, f"refused: {reason}")
             await socket.close(code=aiohttp.WSCloseCode.POLICY_VIOLATION, message=reason.encode()[:120])
             return
+        if node_key not in self._members:  # removed while it said hello
+            await socket.close(code=aiohttp.WSCloseCode.POLICY_VIOLATION, message=b"no longer a member")
+            return
         peer = Peer(node_key, socket, remote, dialled=dialled)
         old = self._peers.get(node_key)
         self._peers[node_key] = peer
         if old is not None:
             await old.close("replaced by a newer connection")
         log.info("connected", extra={"peer": node_key.hex()[:16], "remote": remote})
-        if self._on_connect is not None:
-            self._on_connect(node_key)
         reason = "stopped"
         try:
+            if self._on_connect is not None:
+                self._on_connect(node_key)
             reason = await peer.run(self._on_message)
+        except Exception:  # our own bug in handling a message must not cost us the peer for good
+            log.exception("a message could not be handled", extra={"peer": node_key.hex()[:16]})
+            await peer.close("internal error")
         finally:
             if self._peers.get(node_key) is peer:
                 del self._peers[node_key]

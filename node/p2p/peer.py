@@ -12,9 +12,12 @@ from aiohttp import web
 
 from node.p2p.frames import MAX_MESSAGES, Channel, InvalidFrame, decode_frame, encode_frame
 
-QUEUE_BYTES = 32 * 1024 * 1024  # a few of the largest consensus messages: beyond that the peer is too slow
-QUEUE_MESSAGES = 20_000
-TRANSACTION_QUEUE_BYTES = 8 * 1024 * 1024  # gossip gives way first: consensus resends, pools fill up again
+QUEUE_BYTES = {
+    Channel.CONSENSUS: 32 * 1024 * 1024,  # a few of the largest messages: beyond that the peer is too slow
+    Channel.TRANSACTIONS: 8 * 1024 * 1024,  # gossip gives way: pools fill up again
+}
+QUEUE_MESSAGES = 20_000  # a channel
+YIELD_AFTER = 128  # messages handled before the loop may do something else
 BATCH_BYTES = 256 * 1024  # small messages share a frame up to this size
 RATE_BYTES = 64 * 1024 * 1024  # a second: catch-up over a fast line stays below
 RATE_MESSAGES = 50_000  # a second
@@ -34,16 +37,38 @@ class PeerInfo:
     dropped_messages: int
 
 
+class _Queue:
+    """What waits on one channel, bounded."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._size = 0
+        self.messages: deque[bytes] = deque()
+
+    def put(self, payload: bytes) -> bool:
+        """Queue a message; False if there is no room."""
+        if self._size + len(payload) > self._max_bytes or len(self.messages) >= QUEUE_MESSAGES:
+            return False
+        self.messages.append(payload)
+        self._size += len(payload)
+        return True
+
+    def take(self) -> bytes:
+        """Return the next message."""
+        payload = self.messages.popleft()
+        self._size -= len(payload)
+        return payload
+
+
 class Peer:
-    """Sends what is queued and hands on what arrives, until the connection ends."""
+    """Sends what is queued, consensus first, and hands on what arrives, until the connection ends."""
 
     def __init__(self, node_key: bytes, socket: Socket, remote: str, *, dialled: bool) -> None:
         self.node_key = node_key
         self._socket = socket
         self._remote = remote
         self._dialled = dialled
-        self._queue: deque[tuple[Channel, bytes]] = deque()
-        self._queued_bytes = 0
+        self._queues = {channel: _Queue(QUEUE_BYTES[channel]) for channel in Channel}
         self._wake = asyncio.Event()
         self._sent = self._received = self._dropped = 0
         self._second = 0.0
@@ -56,12 +81,9 @@ class Peer:
 
     def send(self, channel: Channel, payload: bytes) -> bool:
         """Queue a message; False if the queue is full, and the message dropped."""
-        bound = TRANSACTION_QUEUE_BYTES if channel is Channel.TRANSACTIONS else QUEUE_BYTES
-        if self._queued_bytes + len(payload) > bound or len(self._queue) >= QUEUE_MESSAGES:
+        if not self._queues[channel].put(payload):
             self._dropped += 1
             return False
-        self._queue.append((channel, payload))
-        self._queued_bytes += len(payload)
         self._wake.set()
         return True
 
@@ -83,18 +105,24 @@ class Peer:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            while self._queue:
-                batch, size = [self._queue.popleft()], 0
-                size = len(batch[0][1])
-                while self._queue and len(batch) < MAX_MESSAGES and size + len(self._queue[0][1]) <= BATCH_BYTES:
-                    batch.append(self._queue.popleft())
-                    size += len(batch[-1][1])
-                self._queued_bytes -= size
-                self._sent += size
+            while batch := self._next_batch():
+                self._sent += sum(len(payload) for _, payload in batch)
                 try:
                     await self._socket.send_bytes(encode_frame(batch))
                 except (ConnectionError, aiohttp.ClientError):
                     return  # the receiving side notices the end and says why
+
+    def _next_batch(self) -> list[tuple[Channel, bytes]]:
+        batch: list[tuple[Channel, bytes]] = []
+        size = 0
+        for channel in Channel:  # consensus is the first
+            queue = self._queues[channel]
+            while queue.messages and len(batch) < MAX_MESSAGES:
+                if batch and size + len(queue.messages[0]) > BATCH_BYTES:
+                    return batch
+                batch.append((channel, queue.take()))
+                size += len(batch[-1][1])
+        return batch
 
     async def _receive_all(self, on_message: Callable[[bytes, Channel, bytes], None]) -> str:
         async for message in self._socket:
@@ -109,8 +137,10 @@ class Peer:
             if not self._within_rate(len(message.data), len(messages)):
                 await self.close("too much a second")
                 return f"sent more than {RATE_BYTES} bytes or {RATE_MESSAGES} messages a second"
-            for channel, payload in messages:
+            for number, (channel, payload) in enumerate(messages, start=1):
                 on_message(self.node_key, channel, payload)
+                if number % YIELD_AFTER == 0:
+                    await asyncio.sleep(0)  # one peer's flood must not hold up the others
         return f"closed ({self._socket.close_code})"
 
     def _within_rate(self, size: int, count: int) -> bool:

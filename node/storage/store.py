@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,16 +30,16 @@ LOCK_NAME = "writer.lock"
 class Store:
     """One chain's database. Use `Store.create` or `Store.open`."""
 
-    def __init__(self, path: Path, *, readonly: bool, map_bytes: int) -> None:
+    def __init__(self, path: Path, *, readonly: bool, map_bytes: int, create: bool = False) -> None:
         self._path = path
         self._lock = None if readonly else _lock(path)
         try:
             self._environment = lmdb.open(
                 str(path), map_size=map_bytes, max_dbs=len(tables.TABLES), max_readers=MAX_READERS, readonly=readonly
             )
-            self._databases = {
-                name: self._environment.open_db(name.encode(), create=not readonly) for name in tables.TABLES
-            }
+            self._databases = {name: self._environment.open_db(name.encode(), create=create) for name in tables.TABLES}
+            if not readonly:
+                self._environment.reader_check()  # readers that were killed give their slots back
         except lmdb.Error as error:
             self._unlock()
             raise StorageError(path, str(error), "a gridpact database") from None
@@ -62,12 +63,18 @@ class Store:
         if path.exists():
             raise StorageError(path, "the folder exists", "a new folder")
         path.mkdir(parents=True)
-        store = cls(path, readonly=False, map_bytes=map_bytes)
-        with store._writing() as write:
-            write.put("meta", b"schema", encode_int(tables.SCHEMA_VERSION))
-            write.put("meta", b"chain", encode_int(chain_id))
-            write.put("meta", b"genesis", genesis_hash)
-            write.block(sealed, delta, None, ())
+        store = cls(path, readonly=False, map_bytes=map_bytes, create=True)
+        try:
+            with store._writing() as write:
+                write.put("meta", b"schema", encode_int(tables.SCHEMA_VERSION))
+                write.put("meta", b"chain", encode_int(chain_id))
+                write.put("meta", b"genesis", genesis_hash)
+                write.block(sealed, delta, None, ())
+        except BaseException:
+            store.close()
+            shutil.rmtree(path)  # ours, made a moment ago: nothing half made may stay
+            raise
+        _sync_folders(path)
         return store
 
     @classmethod
@@ -106,8 +113,16 @@ class Store:
 
     @contextmanager
     def read(self) -> Iterator[View]:
-        """Open a view of the head: one read transaction. Keep it short, it holds back the reuse of pages."""
-        with self._environment.begin(buffers=False) as transaction:
+        """Open a view of the head: one read transaction. Keep it short, it holds back the reuse of pages.
+
+        Raises:
+            StorageError: too many readers at once.
+        """
+        try:
+            transaction = self._environment.begin(buffers=False)
+        except lmdb.ReadersFullError:
+            raise StorageError(self._path, f"{MAX_READERS} readers at once", "fewer") from None
+        with transaction:
             yield View(transaction, self._databases)
 
     def commit(self, sealed: SealedBlock, delta: StateDelta, certificate: bytes, senders: Sequence[bytes]) -> None:
@@ -142,6 +157,15 @@ class Store:
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
+
+
+def _sync_folders(path: Path) -> None:
+    for folder in (path, path.parent):
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def _lock(path: Path) -> int:

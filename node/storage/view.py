@@ -34,7 +34,10 @@ class View:
         Raises:
             CorruptValue: the checksum does not match.
         """
-        value = self._transaction.get(key, db=self._databases[table])
+        try:
+            value = self._transaction.get(key, db=self._databases[table])
+        except lmdb.Error as error:
+            raise CorruptValue(table, key, str(error)) from None
         return None if value is None else tables.unwrap(table, key, bytes(value))
 
     def required(self, table: str, key: bytes) -> bytes:
@@ -50,9 +53,12 @@ class View:
 
     def items(self, table: str) -> Iterator[tuple[bytes, bytes]]:
         """Yield every (key, payload) of a table in the order of the keys."""
-        with self._transaction.cursor(db=self._databases[table]) as cursor:
-            for key, value in cursor:
-                yield bytes(key), tables.unwrap(table, bytes(key), bytes(value))
+        try:
+            with self._transaction.cursor(db=self._databases[table]) as cursor:
+                for key, value in cursor:
+                    yield bytes(key), tables.unwrap(table, bytes(key), bytes(value))
+        except lmdb.Error as error:
+            raise CorruptValue(table, b"", str(error)) from None
 
     # -- round blocks
 

@@ -87,28 +87,24 @@ def test_a_damaged_keystore_is_one_clear_error(path: Path, field: str, value: An
 # -- known faults: each says what should hold, and turns red when it does
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="the keystore is made with PBKDF2, eth-keyfile's default")
 def test_the_passphrase_is_stretched_by_scrypt_at_the_stated_cost(path: Path) -> None:
     crypto = json.loads(path.read_text())["crypto"]
     assert crypto["kdf"] == "scrypt"
     assert crypto["kdfparams"]["n"] == SCRYPT_LIGHT
 
 
-@pytest.mark.xfail(strict=True, reason="the public half is taken as written")
 def test_a_key_file_holds_the_key_that_it_names(path: Path) -> None:
     rewrite(path, node_key="0x" + node_key_of(seed("other")).hex())
     with pytest.raises(KeyFileError):
         load_key(path, "a phrase")
 
 
-@pytest.mark.xfail(strict=True, raises=ValueError, reason="only the length of node_key is looked at")
 def test_a_node_key_that_is_not_hexadecimal_is_a_clear_error(path: Path) -> None:
     rewrite(path, node_key="0x" + "z" * 64)
     with pytest.raises(KeyFileError):
         public_node_key(path)
 
 
-@pytest.mark.xfail(strict=True, raises=(AssertionError, OSError), reason="written in place, not drafted and linked")
 def test_a_failed_write_leaves_no_half_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def no_space(_: int) -> None:
         raise OSError(28, "No space left on device")
@@ -119,7 +115,6 @@ def test_a_failed_write_leaves_no_half_file(tmp_path: Path, monkeypatch: pytest.
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.xfail(strict=True, raises=EOFError, reason="a prompt without a terminal ends in a traceback")
 def test_no_passphrase_and_nobody_to_ask_is_a_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
     def nobody(_: str) -> str:
         raise EOFError

