@@ -12,6 +12,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from agents.errors import AgentError
+from devnet.accounts import MNEMONIC
 from devnet.layout import MAX_RPC_PORT, Options, Place
 from devnet.processes import LOG_FOLDER, DevnetError, log_path, running
 from devnet.report import Report
@@ -20,6 +22,7 @@ from devnet.scenario import DEFAULT, find_scenario, load_scenario
 
 DATA = Path(".gridpact/devnet")
 DataOption = Annotated[Path, typer.Option(help="The devnet's folder.")]
+INTERRUPTED = 130  # as shells say that SIGINT ended a command
 WIDTH = 150  # of plain output: tables must not wrap in a log
 
 app = typer.Typer(help="A local devnet: validators and households on one machine.", no_args_is_help=True)
@@ -59,6 +62,8 @@ def up(
             console.print(
                 f"  node {index}  RPC http://{devnet.place.rpc(index)}  {devnet.place.node(index)}", soft_wrap=True
             )
+        if no_market:
+            console.print(f"  ten accounts with 10,000 ether each: {MNEMONIC}", highlight=False, soft_wrap=True)
         if detach:
             kept = True
             return
@@ -69,10 +74,14 @@ def up(
             return
         console.print("serving until Ctrl-C")
         while True:
-            devnet.processes.check()
+            devnet.note_killed()
             time.sleep(0.5)
+    except AgentError as error:
+        raise DevnetError(str(error)) from None
     except KeyboardInterrupt:
         console.print("ending the devnet")
+        if exit_:
+            raise typer.Exit(INTERRUPTED) from None  # there was no verdict
     finally:
         if not kept:
             devnet.stop()

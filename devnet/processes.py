@@ -107,6 +107,13 @@ class Processes:
             if status is not None:
                 raise DevnetError(f"{name} ended with status {status}: {last_line(self._root, name)}")
 
+    def take_killed(self) -> list[str]:
+        """Return the names of our children that a signal ended, and forget them."""
+        killed = [name for name, child in self._children.items() if (child.poll() or 0) < 0]
+        for name in killed:
+            del self._children[name]
+        return killed
+
     def kill(self, name: str) -> None:
         """Kill a process at once (SIGKILL), as a power cut would."""
         child = self._children.pop(name)

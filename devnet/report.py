@@ -197,7 +197,8 @@ def _assumptions(report: Report, place: Place) -> str:
         f"tariff {report.tariff}: retail {tariff.retail_microeur_per_kwh / 10_000:.1f} ct, "
         f"feed-in {tariff.feed_in_microeur_per_kwh / 10_000:.1f} ct, "
         f"local charges {tariff.local_charges_microeur_per_kwh / 10_000:.1f} ct; "
-        f"forecast {report.forecast}; {report.quarters} quarter-hours of {place.scenario.name}, real data; "
+        f"forecast {report.forecast}; {report.quarters} quarter-hours of {place.scenario.name}, real data, "
+        f"chain clock {' then '.join(f'{scale} x' for _, scale in place.scenario.clock_steps)}; "
         "trading alone changes no electron, only the battery does"
     )
 

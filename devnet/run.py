@@ -78,6 +78,7 @@ class Devnet:
         self.place = place
         self.processes = Processes(place.root, attached=attached)
         self._console = console
+        self._launching = False
 
     # -- start
 
@@ -90,10 +91,12 @@ class Devnet:
         place = self.place
         reset(place.root)
         check_ports(self._ports())
-        write_devnet(place)
+        self._launching = True  # from here on what runs in this folder is ours to end
+        place.root.mkdir(parents=True, exist_ok=True)
         (place.root / MARKER).write_text(
             json.dumps({"rpc": [place.rpc(i) for i in range(place.count)]}) + "\n", encoding="ascii"
         )
+        write_devnet(place)
         self.processes.run_together({f"init-{i}": init_command(place, i) for i in range(place.count)})
         for index in range(place.count):
             self.start_node(index)
@@ -144,7 +147,7 @@ class Devnet:
         printed = -1
         with Live(console=self._console, auto_refresh=False, transient=True) as live:
             while clock.now_s() < end_s:
-                self.processes.check()
+                self.note_killed()
                 printed = self._show(live, clock, printed)
                 time.sleep(REFRESH_S)
         return self._settled(end_s, printed)
@@ -153,26 +156,46 @@ class Devnet:
         place = self.place
         days = [read_household(place, index) for index in range(place.count)]
         trades = list(recorded(place).values())
-        heights = [height_of(place.rpc(index)) or 0 for index in range(1)]
+        height = self._height()
         now = (clock.now_s() - place.scenario.window_zero_s) // place.scenario.schedule["window_length_s"]
         if self._console.is_terminal:
-            live.update(live_table(place, now, heights[0], days, trades), refresh=True)
+            live.update(live_table(place, now, height, days, trades), refresh=True)
         done = min((max(day.windows, default=-1) for day in days), default=-1)
         for window in range(printed + 1, done + 1):
-            self._console.print(plain_line(window, heights[0], days, trades), highlight=False)
+            self._console.print(plain_line(window, height, days, trades), highlight=False)
         return max(printed, done)
+
+    def note_killed(self) -> None:
+        """Say which processes were killed from outside, once: the others go on, and each can be started again.
+
+        Raises:
+            DevnetError: a process gave up by itself, with the end of its log.
+        """
+        for name in self.processes.take_killed():
+            kind, config = (
+                ("node", CONFIG_NAME) if name.startswith("node-") else ("household", f"{name.split('-')[0]}.toml")
+            )
+            verb = "operator" if name == "operator" else "run"
+            again = f"gridpact {kind} {verb} --config {self.place.root / name / config}"
+            self._console.print(f"{name} was killed, the others go on; start it again: {again}", soft_wrap=True)
+        self.processes.check()
+
+    def _height(self) -> int:
+        """Return the height of the first node that answers; 0 if none does."""
+        heights = (height_of(self.place.rpc(index)) for index in range(self.place.count))
+        return next((height for height in heights if height is not None), 0)
 
     def _settled(self, end_s: int, printed: int) -> MarketDay:
         place = self.place
         deadline = time.monotonic() + place.scenario.settle_patience_s
         while True:
-            self.processes.check()
+            self.note_killed()
             market = self._market()
             days = [read_household(place, index) for index in range(place.count)]
             whole = all(len(day.windows) >= place.scenario.windows for day in days)
             settled = all(market.settled.get(w, 0) >= place.count for w in range(place.scenario.windows))
             if (whole and settled) or time.monotonic() > deadline:
-                height = height_of(place.rpc(0)) or 0
+                height = self._height()
                 trades = list(recorded(place).values())
                 for window in range(printed + 1, place.scenario.windows):
                     self._console.print(plain_line(window, height, days, trades), highlight=False)
@@ -232,8 +255,9 @@ class Devnet:
         return all(lines_of(self.place.household(index) / JOURNAL_NAME, Started) for index in range(self.place.count))
 
     def stop(self) -> None:
-        """End everything."""
-        self.processes.stop()
+        """End everything that `start` launched; a devnet that already ran in the folder is left alone."""
+        if self._launching:
+            self.processes.stop()
 
 
 def end(root: Path) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +105,7 @@ def _household(row: Table) -> HouseholdPlan:
 
 def _steps(table: Table) -> tuple[tuple[int, int], ...]:
     rows = table.value("clock_steps", list, "a list of [from_window, time_scale]")
-    if not all(isinstance(row, list) and len(row) == 2 and all(type(part) is int for part in row) for row in rows):
-        raise table.error("clock_steps", "a list of [from_window, time_scale]")
+    pairs = all(isinstance(row, list) and len(row) == 2 and all(type(part) is int for part in row) for row in rows)
+    if not rows or not pairs or rows[0][0] != 0 or any(a[0] >= b[0] for a, b in pairwise(rows)):
+        raise table.error("clock_steps", f"a list of [from_window, time_scale] in rising windows from 0, found {rows}")
     return tuple((row[0], row[1]) for row in rows)

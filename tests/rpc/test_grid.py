@@ -12,12 +12,14 @@ from eth_hash.auto import keccak
 from consensus import Domain, verify
 from consensus.codec import decode_certificate
 from contracts.system import CONSORTIUM, METER_REGISTRY
+from node.audit.proof import check
 from node.chain import mmr, rlp
 from node.chain.dual import DOMAIN as CHAIN_BLOCK_DOMAIN
-from node.chain.dual import Chain, decode_chain_block
-from node.chain.header import decode_header
+from node.chain.dual import Chain
+from node.chain.proofs import chain_of, parse_proof
+from node.chain.proofs import transaction_hash as transaction_digest
 from node.chain.record import DOMAIN as RECORD_DOMAIN
-from node.chain.record import decode_record
+from node.genesis import parse_genesis
 from node.state.trie import proved_value
 from tests.node.chains import sign_transaction
 from tests.node.samples import account_key, node_key
@@ -122,25 +124,13 @@ def test_history_proofs_lead_to_the_root(chain: RunningNode, name: str, number: 
         assert mmr.proved_root(rebuilt, leaf) == _bytes(root) == _bytes(proof["historyRoot"])
 
 
-def test_a_transaction_is_proved_from_the_certificate_down(chain: RunningNode) -> None:
+def test_a_transaction_is_proved_from_the_genesis_file_up(chain: RunningNode) -> None:
     block = chain.result("eth_getBlockByNumber", "0x1")
     for name, transaction_hash in zip(("ledger", "contract"), block["transactions"], strict=True):
-        proof = chain.result("grid_getTransactionProof", transaction_hash)
-        certificate = decode_certificate(_bytes(proof["certificate"]))
-        verify(certificate, chain.backend.validators(), Domain(2016, chain.backend.chain.genesis_hash))
-        header = decode_header(_bytes(proof["header"]))
-        assert header.hash == certificate.block_hash
-        record = decode_record(_bytes(proof["roundRecord"]))
-        assert record.digest == header.extra_data
-        chain_block = decode_chain_block(_bytes(proof["chainBlock"]))
-        assert (chain_block.chain.name.lower(), proof["chain"]) == (name, name)
-        assert chain_block.head == (record.ledger_head if name == "ledger" else record.contract_head)
-        key = rlp.encode(int(proof["index"], 16))
-        nodes = [_bytes(node) for node in proof["transactionProof"]]
-        assert proved_value(chain_block.transactions_root, key, nodes) == _bytes(proof["transaction"])
-        assert keccak(_bytes(proof["transaction"])) == _bytes(transaction_hash)
-        nodes = [_bytes(node) for node in proof["receiptProof"]]
-        assert proved_value(chain_block.receipts_root, key, nodes) == _bytes(proof["receipt"])
+        proof = parse_proof(chain.result("grid_getTransactionProof", transaction_hash))
+        check(proof, parse_genesis(chain.backend.genesis))
+        assert transaction_digest(proof) == _bytes(transaction_hash)
+        assert chain_of(proof).name.lower() == name
     assert chain.result("grid_getTransactionProof", "0x" + "ab" * 32) is None
 
 
