@@ -1,0 +1,72 @@
+"""States in dictionaries, and their roots: what the tests of execution start from and compare."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from eth_hash.auto import keccak
+
+from node.execution import VOID
+from node.state import EMPTY_CODE_HASH, EMPTY_ROOT, Account, AccountChange, StateChanges, make_delta
+from node.state.trie import NO_NODES
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """An account of a test's state: balance in wei, nonce, code, storage."""
+
+    balance: int = 0
+    nonce: int = 0
+    code: bytes = b""
+    storage: Mapping[int, int] = field(default_factory=dict)
+
+
+class DictState:
+    """A `StateReader` over holdings by address."""
+
+    def __init__(self, holdings: Mapping[bytes, Holding]) -> None:
+        self.holdings = dict(holdings)
+        self._codes = {keccak(holding.code): holding.code for holding in holdings.values()}
+
+    def account(self, address: bytes) -> Account | None:
+        """Return the account, None where there is none."""
+        held = self.holdings.get(address)
+        return None if held is None else Account(held.nonce, held.balance, EMPTY_ROOT, keccak(held.code))
+
+    def storage(self, address: bytes, slot: int) -> int:
+        """Return a slot's value."""
+        held = self.holdings.get(address)
+        return 0 if held is None else held.storage.get(slot, 0)
+
+    def code(self, code_hash: bytes) -> bytes:
+        """Return code by its hash."""
+        return self._codes[code_hash]
+
+    def after(self, changes: StateChanges) -> DictState:
+        """Return the state with `changes`."""
+        codes = self._codes | dict(changes.codes) | {EMPTY_CODE_HASH: b""}
+        holdings = dict(self.holdings)
+        for address in sorted({*changes.accounts, *changes.storage}):
+            held = holdings.get(address, Holding())
+            slots = {**held.storage, **changes.storage.get(address, {})}
+            storage = {slot: value for slot, value in slots.items() if value}
+            if address not in changes.accounts:
+                holdings[address] = Holding(held.balance, held.nonce, held.code, storage)
+                continue
+            change = changes.accounts[address]
+            if change is None:
+                holdings.pop(address, None)
+            else:
+                holdings[address] = Holding(change.balance, change.nonce, codes[change.code_hash], storage)
+        return DictState(holdings)
+
+    def root(self) -> bytes:
+        """Return the state root (32 bytes)."""
+        accounts = {
+            address: AccountChange(held.nonce, held.balance, keccak(held.code))
+            for address, held in sorted(self.holdings.items())
+        }
+        storage = {address: held.storage for address, held in sorted(self.holdings.items()) if held.storage}
+        codes = {keccak(held.code): held.code for held in self.holdings.values() if held.code}
+        return make_delta(VOID, NO_NODES, StateChanges(accounts, storage, codes), EMPTY_ROOT).state_root
