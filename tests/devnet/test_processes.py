@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import socket
 import sys
 from pathlib import Path
@@ -87,6 +88,16 @@ def test_a_killed_process_starts_again_under_its_name(tmp_path: Path) -> None:
     assert running(tmp_path) == {}
     children.start("node-0", ["-c", SLEEP])
     assert running(tmp_path)["node-0"] != first
+    children.stop()
+
+
+def test_what_is_killed_from_outside_is_named_once(tmp_path: Path) -> None:
+    children = started(tmp_path, ("node-0", SLEEP), ("node-1", SLEEP))
+    os.kill(running(tmp_path)["node-1"], signal.SIGKILL)
+    assert until("node-1 noticed", children.take_killed, BOUND_S) == ["node-1"]
+    assert children.take_killed() == []
+    children.check()
+    children.start("node-1", ["-c", SLEEP])
     children.stop()
 
 
