@@ -60,7 +60,8 @@ def up(
         devnet.start()
         for index in range(devnet.place.count):
             console.print(
-                f"  node {index}  RPC http://{devnet.place.rpc(index)}  {devnet.place.node(index)}", soft_wrap=True
+                f"  node {index}  RPC http://{devnet.place.rpc(index)}  {data / devnet.place.node(index).name}",
+                soft_wrap=True,
             )
         if no_market:
             console.print(f"  ten accounts with 10,000 ether each: {MNEMONIC}", highlight=False, soft_wrap=True)
