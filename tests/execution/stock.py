@@ -13,7 +13,7 @@ from eth.vm.forks.prague import PragueVM
 from eth.vm.forks.prague.state import PragueState
 from eth.vm.forks.prague.transactions import PragueTransactionBuilder
 from eth_hash.auto import keccak
-from trie import HexaryTrie
+from trie.hexary import HexaryTrie
 
 from node.chain.header import MIX_HASH, NO_COINBASE
 from node.chain.receipt import Receipt
