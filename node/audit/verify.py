@@ -25,6 +25,7 @@ from node.genesis import Genesis
 from node.rules import RuleBook, Rules
 from node.state import StateDelta
 from node.state.delta import rebuild
+from node.state.trie import list_root
 from node.storage import CorruptValue, View, tables
 
 ROUND, STATE = "round", "state"
@@ -98,6 +99,7 @@ class Auditor:
                 for height in range(1, view.head_height + 1):
                     self._height = height
                     self._check_height(view, height)
+                self._check_sizes(view)
                 self._check_state(view)
             supply = self._check_supply()
         except Found as found:
@@ -132,6 +134,10 @@ class Auditor:
         self._compare_headers(sealed.header, view.header(0))
         self._expect(view.record(0) == sealed.record, ROUND, "record", "not the one that the genesis file makes")
         self._expect(view.certificate(0) is None, ROUND, "certificate", "block 0 has one, expected none")
+        empty = not (view.transactions(0) or view.senders(0))
+        self._expect(empty, ROUND, "body", "block 0 has transactions, expected none")
+        self._expect(not view.receipts(0), ROUND, "receipt", "block 0 has receipts, expected none")
+        self._check_indexes(view, sealed)
         self._domain = Domain(self._genesis.chain_id, sealed.header.hash)
         self._advance(sealed, delta)
 
@@ -139,8 +145,15 @@ class Auditor:
         parent = self._previous
         rules = self._rule_book.rules_at(height)
         header = view.header(height)
+        self._check_certificate(view, header, parent)
         self._check_links(header, parent)
+        self._expect(
+            view.record(height).digest == header.extra_data, ROUND, "record", "not the one that the header names"
+        )
         raws = view.transactions(height)
+        self._expect(
+            list_root(raws) == header.transactions_root, ROUND, "body", "not the transactions that the header names"
+        )
         transactions = self._decode(raws, rules)
         senders = view.senders(height)
         self._expect(
@@ -161,7 +174,6 @@ class Auditor:
         self._expect(view.record(height) == sealed.record, ROUND, "record", "not the one that this height makes")
         self._compare_headers(sealed.header, header)
         self._check_chains(view, sealed)
-        self._check_certificate(view, sealed)
         self._check_indexes(view, sealed)
         self._books.note(height, sealed.receipts)
         self._count(sealed)
@@ -241,24 +253,28 @@ class Auditor:
                 view.history_node(position) == node, ROUND, "history", f"node {position} is not the one expected"
             )
 
-    def _check_certificate(self, view: View, sealed: SealedBlock) -> None:
-        height = sealed.header.number
+    def _check_certificate(self, view: View, header: Header, parent: Parent) -> None:
+        """Check that a quorum decided this very header: what differs from it afterwards was changed in the store."""
+        height = parent.header.number + 1
         raw = view.certificate(height)
         if raw is None:
             raise self._fail(ROUND, "certificate", "missing")
         keys = self._members[max(0, height - 2)]
-        validators = ValidatorSet(Epoch(sealed.record.epoch), tuple(sorted(keys)))
+        epoch = parent.record.epoch + (parent.record.next_validators_hash != parent.record.validators_hash)
+        validators = ValidatorSet(Epoch(epoch), tuple(sorted(keys)))
         try:
             certificate = decode_certificate(raw)
             verify(certificate, validators, self._domain)
         except (InvalidPeerMessage, InvalidCertificate) as error:
             raise self._fail(ROUND, "certificate", str(error)) from None
-        named = (certificate.height, certificate.block_hash)
         self._expect(
-            named == (height, sealed.header.hash),
+            certificate.height == height, ROUND, "certificate", f"it is for height {certificate.height}, not {height}"
+        )
+        self._expect(
+            certificate.block_hash == header.hash,
             ROUND,
-            "certificate",
-            f"it is for height {named[0]}, block 0x{named[1].hex()}",
+            "header",
+            f"its hash is 0x{header.hash.hex()}, a quorum certified 0x{certificate.block_hash.hex()}",
         )
 
     def _check_indexes(self, view: View, sealed: SealedBlock) -> None:
@@ -275,6 +291,26 @@ class Auditor:
         counts.transactions += len(sealed.transactions)
         counts.contract_blocks += sum(block.chain is Chain.CONTRACT for block in sealed.chain_blocks)
         counts.ledger_blocks += sum(block.chain is Chain.LEDGER for block in sealed.chain_blocks)
+
+    def _check_sizes(self, view: View) -> None:
+        """Check that the tables hold nothing beside what was compared one by one."""
+        counts, rounds = self._counts, len(self._hashes)
+        sizes = {
+            "headers": rounds,
+            "bodies": rounds,
+            "senders": rounds,
+            "receipts": rounds,
+            "records": rounds,
+            "heights": rounds,
+            "certificates": counts.certificates,
+            "transactions": counts.transactions,
+            "chains": counts.contract_blocks + counts.ledger_blocks,
+            "history": 2 * self._leaves - self._leaves.bit_count(),
+        }
+        for table, expected in sizes.items():
+            chain, kind = KIND_OF_TABLE[table]
+            found = sum(1 for _ in view.items(table))
+            self._expect(found == expected, chain, kind, f"{found} values in table {table}, expected {expected}")
 
     # -- the stored state
 

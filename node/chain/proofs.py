@@ -6,6 +6,7 @@ round record ─ extraData ─► header ─ quorum ─► certificate
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,20 @@ from node.state.trie import InvalidProof as InvalidTrieProof
 from node.state.trie import list_trie, proved_value
 
 FORMAT = "gridpact-proof/1"
+FIELDS = {
+    "format",
+    "transaction",
+    "receipt",
+    "index",
+    "transactionNodes",
+    "receiptNodes",
+    "chainBlock",
+    "history",
+    "record",
+    "header",
+    "certificate",
+}
+HISTORY_FIELDS = {"size", "index", "siblings", "peaks"}
 MAX_NODES = 64  # of one trie path: more than a list of any size needs
 
 
@@ -125,9 +140,11 @@ def check_proof(proof: InclusionProof) -> None:
             raise InvalidProof(f"{what}: {error}") from None
         if found != value:
             raise InvalidProof(f"{what}: the chain block holds another one at index {proof.index}")
-        if len({*nodes}) != len(nodes) or not nodes:
-            raise InvalidProof(f"{what}: superfluous or missing trie nodes")
+        if any(_proves(root, key, nodes[:at] + nodes[at + 1 :]) for at in range(len(nodes))):
+            raise InvalidProof(f"{what}: superfluous trie nodes")
     block = proof.block
+    if any(len(node) != 32 for node in (*proof.history.siblings, *proof.history.peaks)):
+        raise InvalidProof("history: every node has 32 bytes")
     try:
         root = mmr.proved_root(proof.history, mmr.leaf_hash(block.chain, block.number, block.hash))
     except ValueError as error:
@@ -138,6 +155,14 @@ def check_proof(proof: InclusionProof) -> None:
         raise InvalidProof("record: the header names another one")
     if block.height > proof.header.number:
         raise InvalidProof(f"header: of height {proof.header.number}, the chain block is of height {block.height}")
+
+
+def _proves(root: bytes, key: bytes, nodes: tuple[bytes, ...]) -> bool:
+    try:
+        proved_value(root, key, nodes)
+    except InvalidTrieProof:
+        return False
+    return True
 
 
 def transaction_hash(proof: InclusionProof) -> bytes:
@@ -167,6 +192,9 @@ def parse_proof(content: object) -> InclusionProof:
     history = content.get("history")
     if not isinstance(history, Mapping):
         raise InvalidProof("history: expected an object")
+    for given, known in ((content, FIELDS), (history, HISTORY_FIELDS)):
+        if set(given) != known:
+            raise InvalidProof(f"fields: expected exactly {', '.join(sorted(known))}")
     try:
         return InclusionProof(
             _data(content, "transaction"),
@@ -195,11 +223,8 @@ def _data(content: Mapping[str, Any], key: str) -> bytes:
 
 
 def _bytes(text: object, key: str) -> bytes:
-    if isinstance(text, str) and text.startswith("0x") and text == text.lower():
-        try:
-            return bytes.fromhex(text[2:])
-        except ValueError:
-            pass
+    if isinstance(text, str) and re.fullmatch(r"0x(?:[0-9a-f]{2})*", text):
+        return bytes.fromhex(text[2:])
     raise InvalidProof(f"{key}: expected 0x and hexadecimal digits in lower case")
 
 
