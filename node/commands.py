@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import tempfile
 from pathlib import Path
 from typing import Annotated
 
@@ -39,24 +40,26 @@ def init(
 
     for name, endpoint in (("--p2p", p2p), ("--rpc", rpc)):
         parse_endpoint(endpoint, lambda expected, name=name: ConfigError("command line", name, expected))  # type: ignore[misc]
-    config_path = data / CONFIG_NAME
-    if config_path.exists() or (data / DATABASE_NAME).exists():
-        raise ConfigError(data, "", "a folder without a node in it; this one has been initialised")
+    if data.exists() and (not data.is_dir() or any(data.iterdir())):
+        raise ConfigError(
+            data, "", "a new or empty folder; something is there, perhaps a node that has been initialised"
+        )
     parsed = load_genesis(genesis)
-    data.mkdir(parents=True, exist_ok=True)
-    head = create_database(data / DATABASE_NAME, parsed)
-    (data / "genesis.json").write_bytes(genesis.read_bytes())
-    config_path.write_text(
-        render_config(
-            genesis="genesis.json",
-            key=str(key.resolve()),
-            passphrase_file=str(passphrase_file.resolve()) if passphrase_file else "",
-            p2p_listen=p2p,
-            rpc_listen=rpc,
-        ),
-        encoding="utf-8",
+    text = render_config(
+        genesis="genesis.json",
+        key=str(key.resolve()),
+        passphrase_file=str(passphrase_file.resolve()) if passphrase_file else "",
+        p2p_listen=p2p,
+        rpc_listen=rpc,
     )
-    load_config(config_path)
+    data.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=data.parent, prefix=f".{data.name}-") as draft:
+        folder = Path(draft) / "node"
+        head = create_database(folder / DATABASE_NAME, parsed)
+        (folder / "genesis.json").write_bytes(genesis.read_bytes())
+        (folder / CONFIG_NAME).write_text(text, encoding="utf-8")
+        load_config(folder / CONFIG_NAME)
+        folder.replace(data)  # whole or not at all
     typer.echo(f"initialised {data}: chain {parsed.chain_id}, genesis block 0x{head.hex()}")
 
 

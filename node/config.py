@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,18 +69,22 @@ def load_config(path: Path) -> NodeConfig:
 
 def render_config(*, genesis: str, key: str, passphrase_file: str, p2p_listen: str, rpc_listen: str) -> str:
     """Return the text of a new node.toml; paths are relative to its folder or absolute."""
-    return (
-        "# A gridpact validator. Paths are relative to this file.\n"
-        "[node]\n"
-        f'genesis = "{genesis}"\n'
-        f'key = "{key}"\n'
-        f'passphrase_file = "{passphrase_file}"  # empty: GRIDPACT_PASSPHRASE, or a prompt\n'
-        "\n[p2p]\n"
-        f'listen = "{p2p_listen}"\n'
-        "\n[rpc]\n"
-        f'listen = "{rpc_listen}"\n'
-        f"hosts = {DEFAULT_HOSTS!r}\n".replace("'", '"')
-        + "\n[log]\n"
-        'level = "info"\n'
-        'format = "json"\n'
+    lines = (
+        "# A gridpact validator. Paths are relative to this file.",
+        "[node]",
+        f"genesis = {json.dumps(genesis)}",
+        f"key = {json.dumps(key)}",
+        f"passphrase_file = {json.dumps(passphrase_file)}  # empty: GRIDPACT_PASSPHRASE, or a prompt",
+        "",
+        "[p2p]",
+        f"listen = {json.dumps(p2p_listen)}",
+        "",
+        "[rpc]",
+        f"listen = {json.dumps(rpc_listen)}",
+        f"hosts = {json.dumps(DEFAULT_HOSTS)}",
+        "",
+        "[log]",
+        'level = "info"',
+        'format = "json"',
     )
+    return "\n".join(lines) + "\n"

@@ -5,10 +5,19 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from node.admission import check_nonce, check_payable, intrinsic_gas
+from node.admission import calldata_floor, check_nonce, check_payable, intrinsic_gas
 from node.chain.receipt import Receipt, make_receipt
 from node.chain.transaction import InvalidTransaction, Transaction
-from node.execution.machine import HISTORY_ADDRESS, HISTORY_CODE, Machine, apply_call, apply_transaction, create_at
+from node.execution.machine import (
+    HISTORY_ADDRESS,
+    HISTORY_CODE,
+    REVERTED,
+    Machine,
+    Outcome,
+    apply_call,
+    apply_transaction,
+    create_at,
+)
 from node.execution.results import (
     BlockEnvironment,
     BlockResult,
@@ -108,25 +117,26 @@ class Executor:
             InvalidTransaction: the sender cannot pay its value.
         """
         rules = self._rule_book.rules_at(environment.number)
-        cap = tx.gas_limit
-        low, high = intrinsic_gas(tx) - 1, cap
+        cap = high = tx.gas_limit
+        low = max(intrinsic_gas(tx), calldata_floor(tx.data)) - 1
 
-        def attempt(gas: int) -> CallResult:
+        def attempt(gas: int) -> Outcome:
             machine = Machine(state, environment, rules)
             check_payable(_with_gas(tx, gas), machine.accounts.get_balance(tx.sender))
-            outcome = apply_transaction(machine, _with_gas(tx, gas))
-            return CallResult(outcome.success, outcome.output, outcome.gas_used, outcome.logs, outcome.error)
+            return apply_transaction(machine, _with_gas(tx, gas))
 
         if high <= low:
             raise OutOfGasEstimate("intrinsic gas too low", cap)
         first = attempt(high)
         if not first.success:
-            if first.error == "execution reverted":
+            if first.error == REVERTED:
                 raise CallReverted(first.output)
             raise OutOfGasEstimate(first.error, cap)
-        low = max(low, first.gas_used - 1)
+        likely = first.gas_used + first.gas_used // 16 + 5_000  # refunds, and the 64th that a call keeps back
+        if low < likely < high and attempt(likely).success:
+            high = likely
         while low + 1 < high:
-            guess = min((low + high) // 2, low + 1 + low // 50) if high == cap else (low + high) // 2
+            guess = (low + high) // 2
             if attempt(guess).success:
                 high = guess
             else:

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-import rlp as pyrlp
 from eth.abc import ComputationAPI
 from eth.constants import CREATE_CONTRACT_ADDRESS
 from eth.exceptions import ContractCreationCollision, VMError
@@ -18,30 +17,46 @@ from eth.vm.execution_context import ExecutionContext
 from eth.vm.forks.cancun.transaction_context import CancunTransactionContext
 from eth.vm.forks.prague.computation import PragueComputation
 from eth.vm.forks.prague.constants import HISTORY_SERVE_WINDOW, HISTORY_STORAGE_ADDRESS, HISTORY_STORAGE_CONTRACT_CODE
+from eth.vm.forks.prague.opcodes import PRAGUE_OPCODES
 from eth.vm.forks.prague.state import PragueState
 from eth.vm.message import Message
+from eth.vm.opcode_values import SELFDESTRUCT
 from eth_hash.auto import keccak
 
 from node.admission import calldata_floor, intrinsic_gas
+from node.chain import rlp
 from node.chain.header import MIX_HASH, NO_COINBASE
 from node.chain.receipt import Log
 from node.chain.transaction import Transaction
 from node.execution.accounts import FlatAccounts
+from node.execution.code import LinearCode
 from node.execution.precompiles import SETS
 from node.execution.results import BlockEnvironment
 from node.rules import Rules
 from node.state import StateReader
 
 MAX_REFUND_QUOTIENT = 5  # EIP-3529
+REVERTED = "execution reverted"
 INITCODE_WORD_GAS = 2  # EIP-3860: py-evm takes it inside the computation
 HISTORY_ADDRESS: bytes = HISTORY_STORAGE_ADDRESS
 HISTORY_CODE: bytes = HISTORY_STORAGE_CONTRACT_CODE
 
 
+class Computation(PragueComputation):
+    """py-evm's computation, with our code stream, and without its warning of SELFDESTRUCT: what a block does must not
+    depend on Python's warning flags."""
+
+    opcodes = {**PRAGUE_OPCODES, SELFDESTRUCT: PRAGUE_OPCODES[SELFDESTRUCT].__wrapped__}  # noqa: RUF012 - py-evm's form
+
+    def __init__(self, state: Any, message: Message, transaction_context: Any) -> None:
+        super().__init__(state, message, transaction_context)
+        self.code = LinearCode(message.code)
+
+
 @cache
 def _computation_class(precompiles: str) -> type[Any]:
     name = f"{precompiles.capitalize()}Computation"
-    return type(name, (PragueComputation,), {"_precompiles": SETS[precompiles]})
+    return type(name, (Computation,), {"_precompiles": SETS[precompiles]})
 
 
 class Machine(PragueState):
@@ -180,7 +195,7 @@ def create_at(machine: Machine, address: bytes, init_code: bytes, gas: int) -> O
 
 def contract_address(sender: bytes, nonce: int) -> bytes:
     """Return the address of the contract that `sender` creates with `nonce` (yellow paper §7)."""
-    return keccak(pyrlp.encode([sender, nonce]))[12:]
+    return keccak(rlp.encode([sender, nonce]))[12:]
 
 
 def _create_message(sender: bytes, nonce: int, gas: int, value: int, code: bytes) -> Message:
@@ -213,7 +228,7 @@ def _outcome(computation: Any, gas_used: int) -> Outcome:
     if computation.is_error:
         error = computation.error
         reverted = not error.burns_gas
-        text = "execution reverted" if reverted else f"{type(error).__name__}: {error}"
+        text = REVERTED if reverted else f"{type(error).__name__}: {error}"
         return Outcome(False, bytes(computation.output) if reverted else b"", gas_used, (), text)
     logs = tuple(
         Log(address, tuple(topic.to_bytes(32, "big") for topic in topics), bytes(data))

@@ -1,8 +1,9 @@
 """Precompiled contracts and their prices: about 30 gas a microsecond, calibrated on ecrecover.
 
-At Ethereum's prices one call of the pairing, of blake2f or of a BLS12-381 function holds a node for up to two
-seconds. So the curve alt_bn128 and blake2f are re-priced by what they cost here, and point evaluation (EIP-4844) and
-BLS12-381 (EIP-2537), too slow at any price that fits a block, fail: a call of them burns the gas it was given.
+At Ethereum's prices one call of the pairing, of blake2f or of a BLS12-381 function holds a node for two seconds. So
+modexp costs what EIP-7883 says, alt_bn128 and blake2f are re-priced by what they cost here, and point evaluation
+(EIP-4844) and BLS12-381 (EIP-2537), too slow at any price that fits a block, fail: a call of them burns the gas it was
+given.
 """
 
 from __future__ import annotations
@@ -66,7 +67,20 @@ def _rounds(data: bytes) -> int:
     return int.from_bytes(data[:4], "big")
 
 
+def _modexp_surcharge(data: bytes) -> int:
+    """Return what EIP-7883 asks for beyond EIP-2565's price: a long exponent takes seconds at the latter."""
+    base, exponent, modulus = (int.from_bytes(data[at : at + 32].ljust(32, b"\0"), "big") for at in (0, 32, 64))
+    words = (max(base, modulus) + 7) // 8
+    complexity = 2 * words**2 if max(base, modulus) > 32 else 16
+    head = int.from_bytes(data[96 + base : 96 + base + min(exponent, 32)].ljust(min(exponent, 32), b"\0"), "big")
+    bits = max(head.bit_length() - 1, 0)
+    iterations = max(bits + 16 * max(exponent - 32, 0), 1)
+    standard = max(200, words**2 * max(bits + 8 * max(exponent - 32, 0), 1) // 3)
+    return max(500, complexity * iterations) - standard
+
+
 _SURCHARGES: Mapping[int, Callable[[bytes], int]] = {
+    0x05: _modexp_surcharge,
     0x06: lambda data: 150 * (REPRICED - 1),
     0x07: lambda data: 6_000 * (REPRICED - 1),
     0x08: lambda data: (45_000 + 34_000 * (len(data) // 192)) * (REPRICED - 1),

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from contracts.layout import vouching_member
 from node.admission import check_admissible, check_payable, highest_cost
 from node.chain.transaction import InvalidTransaction, Transaction
 from node.rules import Rules
@@ -52,8 +53,8 @@ class Mempool:
         """Return a waiting transaction by its hash."""
         return self._by_hash.get(transaction_hash)
 
-    def add(self, tx: Transaction, state: StateReader, rules: Rules) -> None:
-        """Take a transaction.
+    def add(self, tx: Transaction, state: StateReader, rules: Rules) -> bool:
+        """Take a transaction; return whether it can be executed over `state` as things are.
 
         Args:
             tx: decoded, its sender recovered.
@@ -74,24 +75,29 @@ class Mempool:
             raise PoolRejected(f"nonce too low: next nonce {nonce}, tx nonce {tx.nonce}")
         if tx.nonce >= nonce + MAX_PER_SENDER:
             raise PoolRejected(f"nonce too far ahead: next nonce {nonce}, tx nonce {tx.nonce}, bound {MAX_PER_SENDER}")
-        share = self._shares.setdefault(member, _Share())
+        self._move(tx.sender, member)
+        share = self._shares.get(member, _Share())
         replaced = share.senders.get(tx.sender, {}).get(tx.nonce)
         if replaced is not None:
             _check_replacement(replaced, tx)
+        _check_room(share, member, tx, replaced)
+        if replaced is not None:
             self._remove(replaced)
-        elif share.count >= MAX_PER_MEMBER or share.size + len(tx.raw) > MAX_BYTES_PER_MEMBER:
-            who = f"member 0x{member.hex()}" if member else "accounts without a member"
-            raise PoolRejected(f"txpool is full: {share.count} transactions, {share.size} bytes of {who} wait")
         share = self._shares.setdefault(member, _Share())
         share.senders.setdefault(tx.sender, {})[tx.nonce] = tx
         share.count += 1
         share.size += len(tx.raw)
         self._by_hash[tx.hash] = tx
         self._member_of[tx.sender] = member
+        return self.pending_nonce(tx.sender, nonce) > tx.nonce
 
-    def executable(self, state: StateReader) -> Iterator[Transaction]:
-        """Yield what can be executed over `state`, one transaction a member in turn, each sender's by nonce."""
-        turns = deque(iter(_in_order(share.senders, state)) for _, share in sorted(self._shares.items()) if share.count)
+    def executable(self, state: StateReader, *, open_accounts: bool = False) -> Iterator[Transaction]:
+        """Yield what can be executed over `state`, one transaction a member in turn, each sender's by nonce.
+
+        A sender whom nobody vouches for any more is passed over, unless the rules admit every account: what waits of it
+        is no work.
+        """
+        turns = deque(_in_order(share.senders, state, open_accounts) for _, share in sorted(self._shares.items()))
         while turns:
             turn = turns.popleft()
             tx = next(turn, None)
@@ -99,9 +105,9 @@ class Mempool:
                 yield tx
                 turns.append(turn)
 
-    def has_executable(self, state: StateReader) -> bool:
+    def has_executable(self, state: StateReader, *, open_accounts: bool = False) -> bool:
         """Return whether anything can be executed over `state`."""
-        return next(self.executable(state), None) is not None
+        return next(self.executable(state, open_accounts=open_accounts), None) is not None
 
     def pending_nonce(self, sender: bytes, nonce: int) -> int:
         """Return the nonce after the sender's waiting transactions, `nonce` being that of the committed head."""
@@ -129,10 +135,22 @@ class Mempool:
             for tx in [tx for slot, tx in self._queue(sender).items() if slot < nonce]:
                 self._remove(tx)
 
-    def drop(self, tx: Transaction) -> None:
-        """Drop a transaction that turned out not to be applicable."""
-        if tx.hash in self._by_hash:
+    def _move(self, sender: bytes, member: bytes) -> None:
+        """Put what waits of a sender into the share of the member that vouches for it now."""
+        before = self._member_of.get(sender, member)
+        if before == member:
+            return
+        waiting = list(self._queue(sender).values())
+        for tx in waiting:
             self._remove(tx)
+        share = self._shares.setdefault(member, _Share())
+        for tx in waiting:
+            if share.count < MAX_PER_MEMBER and share.size + len(tx.raw) <= MAX_BYTES_PER_MEMBER:
+                share.senders.setdefault(sender, {})[tx.nonce] = tx
+                share.count += 1
+                share.size += len(tx.raw)
+                self._by_hash[tx.hash] = tx
+                self._member_of[sender] = member
 
     def _queue(self, sender: bytes) -> dict[int, Transaction]:
         share = self._shares.get(self._member_of.get(sender, OPEN))
@@ -153,6 +171,13 @@ class Mempool:
             del self._shares[member]
 
 
+def _check_room(share: _Share, member: bytes, tx: Transaction, replaced: Transaction | None) -> None:
+    count, size = (0, 0) if replaced is None else (1, len(replaced.raw))
+    if share.count - count >= MAX_PER_MEMBER or share.size - size + len(tx.raw) > MAX_BYTES_PER_MEMBER:
+        who = f"member 0x{member.hex()}" if member else "accounts without a member"
+        raise PoolRejected(f"txpool is full: {share.count} transactions, {share.size} bytes of {who} wait")
+
+
 def _check_replacement(old: Transaction, new: Transaction) -> None:
     for name in ("max_fee_per_gas", "max_priority_fee_per_gas"):
         before, after = getattr(old, name), getattr(new, name)
@@ -160,10 +185,14 @@ def _check_replacement(old: Transaction, new: Transaction) -> None:
             raise PoolRejected(f"replacement transaction underpriced: {name} {after}, the waiting one has {before}")
 
 
-def _in_order(senders: dict[bytes, dict[int, Transaction]], state: StateReader) -> Iterator[Transaction]:
+def _in_order(
+    senders: dict[bytes, dict[int, Transaction]], state: StateReader, open_accounts: bool
+) -> Iterator[Transaction]:
     """Yield one member's executable transactions, one a sender in turn."""
     turns: deque[tuple[bytes, int, int]] = deque()
     for sender in sorted(senders):
+        if not open_accounts and vouching_member(state.storage, sender) is None:
+            continue
         account = state.account(sender) or Account()
         turns.append((sender, account.nonce, account.balance))
     while turns:

@@ -208,7 +208,7 @@ class PeerNetwork:
             started = time.monotonic()
             try:
                 await self._dial_once(node_key)
-            except (OSError, aiohttp.ClientError, TimeoutError, UnknownPeer) as error:
+            except Exception as error:  # whatever a peer does must not end the task that dials it
                 host, port = self._members[node_key]
                 self.complain(f"{host}:{port}", f"cannot connect: {type(error).__name__}: {error}")
             if time.monotonic() - started > BACKOFF_LAST_S:

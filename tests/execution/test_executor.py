@@ -178,7 +178,6 @@ def test_an_estimate_beyond_its_cap() -> None:
         executor(GRIDPACT).estimate_gas(state(), ENVIRONMENT, transaction(gas=20_999))
 
 
-@pytest.mark.xfail(strict=True, reason="the estimate does not hold its cap against the calldata floor (EIP-7623)")
 def test_an_estimate_whose_cap_is_below_the_calldata_floor() -> None:
     with pytest.raises(OutOfGasEstimate):
         executor(GRIDPACT).estimate_gas(state(), ENVIRONMENT, transaction(data=b"\1" * 1_000, gas=40_000))

@@ -54,14 +54,10 @@ def test_a_jump_over_much_code(filler: bytes) -> None:
     assert call(jump_over(filler, len(filler) * (24_000 // len(filler)))).success
 
 
-@pytest.mark.xfail(
-    strict=True, raises=RecursionError, reason="py-evm's code stream recurses once for every PUSH1 before a jump target"
-)
 def test_a_jump_over_a_run_of_pushes() -> None:
     assert call(jump_over(b"\x60", 24_000)).success
 
 
-@pytest.mark.xfail(strict=True, raises=RecursionError, reason="the same, within what a block admits: every node stops")
 def test_a_transaction_that_jumps_over_a_run_of_pushes() -> None:
     raw = signed(KEY, 2, to=None, data=jump_over(b"\x60", 40_000), gas=5_000_000)
     tx = decode_transaction(raw, 2016)
@@ -96,7 +92,6 @@ def test_copies_from_and_to_the_ends_of_the_world(opcode: str) -> None:
                 assert call(assemble(*arguments, opcode), 100_000).gas_used <= 100_000
 
 
-@pytest.mark.xfail(strict=True, raises=DeprecationWarning, reason="py-evm warns: under -W error a node fails alone")
 def test_selfdestruct_does_not_depend_on_the_warning_filter() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")

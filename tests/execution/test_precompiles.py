@@ -89,7 +89,6 @@ def test_ripemd160_is_the_published_one() -> None:
     assert call(3, b"abc").output == digest.rjust(32, b"\0")
 
 
-@pytest.mark.xfail(strict=True, reason="modexp has Ethereum's price before EIP-7883: 10 Mgas of it take seconds")
 def test_a_long_exponent_costs_what_it_takes() -> None:
     size = 100_000  # bytes of exponent: 800,000 squarings
     data = word(8) + word(size) + word(8) + b"\xff" * 8 + b"\1" + bytes(size - 1) + b"\xff" * 7 + b"\xfd"

@@ -161,7 +161,8 @@ class RealApplication:
 
     def _candidates(self) -> list[Transaction]:
         with self.store.read() as view:
-            return list(islice(self._mempool.executable(view.state), MAX_CANDIDATES))
+            opened = self._rule_book.rules_at(view.head_height + 1).open_accounts
+            return list(islice(self._mempool.executable(view.state, open_accounts=opened), MAX_CANDIDATES))
 
 
 class RealCluster:
