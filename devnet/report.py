@@ -86,8 +86,8 @@ def make_report(place: Place, market: MarketDay) -> Report:
                 day.name,
                 with_.total_microeur,
                 without.total_microeur,
-                sum(line.contracted_wh for line in day.windows.values()),
-                sum(min(line.contracted_wh, line.import_wh + line.export_wh) for line in day.windows.values()),
+                sum(contract.energy_wh for contract in market.contracts if account in contract.parties),
+                sum(contract.delivered_wh for contract in market.contracts if account in contract.parties),
                 _forecast_error(day),
                 start,
                 day.quarters[-1].soc_wh if day.quarters else start,
@@ -130,6 +130,7 @@ def _bills(report: Report) -> Table:
         "without",
         "difference",
         "contracted",
+        "delivered",
         "forecast error",
         "charge start → end",
     ):
@@ -141,11 +142,12 @@ def _bills(report: Report) -> Table:
             _euro(row.without),
             _euro(row.with_market - row.without),
             f"{row.contracted_wh / 1000:.2f} kWh",
+            f"{row.delivered_wh / 1000:.2f} kWh",
             f"{row.forecast_error_wh} Wh/h",
             f"{row.soc_start_wh / 1000:.2f} → {row.soc_end_wh / 1000:.2f} kWh" if row.soc_end_wh else "–",
         )
     total = sum(row.with_market - row.without for row in report.households)
-    table.add_row("the street", "", "", _euro(total), "", "", "")
+    table.add_row("the street", "", "", _euro(total), "", "", "", "")
     return table
 
 
@@ -169,10 +171,11 @@ def _street(report: Report) -> Table:
 def _market_lines(report: Report, place: Place) -> Text:
     market = report.market
     contracted = sum(contract.energy_wh for contract in market.contracts)
-    delivered = sum(contract.delivered_wh or 0 for contract in market.contracts)
+    delivered = sum(contract.delivered_wh for contract in market.contracts)
     windows = " ".join(f"{w:02d}:{report.contracts_in(w)}" for w in range(place.scenario.windows))
     lines = [
         f"contracts: {len(market.contracts)} ({windows})",
+        f"windows 07 to 17 without a contract: {_gaps(report)}",
         f"distinct prices: {len(report.prices)}" + _price_range(report.prices),
         f"refused counter-offers: {report.refusals}",
         f"contracted {contracted / 1000:.2f} kWh, delivered {delivered / 1000:.2f} kWh",
@@ -185,6 +188,11 @@ def _market_lines(report: Report, place: Place) -> Text:
     if reason is not None:
         lines.append(reason)
     return Text("\n".join(lines))
+
+
+def _gaps(report: Report) -> str:
+    empty = [f"{window:02d}" for window in range(7, 18) if not report.contracts_in(window)]
+    return ", ".join(empty) or "none"
 
 
 def _price_range(prices: Sequence[int]) -> str:

@@ -63,12 +63,13 @@ def recorded(place: Place) -> dict[str, Recorded]:
 
 @dataclass(frozen=True, slots=True)
 class Contracted:
-    """A contract on chain: its window, energy, price, and what was delivered once it is settled (None before)."""
+    """A contract on chain: its window, parties, energy, price, and what was delivered once it is settled."""
 
     window: int
+    parties: tuple[bytes, bytes]
     energy_wh: int
     price_microeur_per_kwh: int
-    delivered_wh: int | None
+    delivered_wh: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,9 +130,10 @@ async def read_market(rpc: str) -> MarketDay:
     contracts = tuple(
         Contracted(
             allocated[trade].window,
+            (allocated[trade].seller, allocated[trade].buyer),
             allocated[trade].energy_wh,
             allocated[trade].price_microeur_per_kwh,
-            delivered.get(trade),
+            delivered.get(trade, 0),
         )
         for trade in allowed
     )

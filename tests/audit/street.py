@@ -18,9 +18,9 @@ from node.audit.verify import Auditor
 from node.chain.transaction import Transaction
 from node.config import DATABASE_NAME
 from node.storage import Store
-from node.storage.raw import entries, overwrite
 from tests.node.chains import OneChain
 from tests.node.samples import account_key, address_of, node_key, sample_genesis
+from tests.storage.raw import entries, overwrite
 
 TARGET = b"\x11" * 20
 RUNTIME = bytes.fromhex("60003560005500")  # stores the first word of its input in slot 0

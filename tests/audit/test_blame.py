@@ -22,8 +22,8 @@ from node.chain.header import FIELDS, decode_header
 from node.chain.proofs import InvalidProof, parse_proof
 from node.chain.receipt import Log, make_receipt
 from node.storage import Store, tables
-from node.storage.raw import overwrite
 from tests.audit.street import HEAD, Street
+from tests.storage.raw import overwrite
 
 pytestmark = pytest.mark.tamper
 

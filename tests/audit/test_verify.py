@@ -16,9 +16,9 @@ from node.chain.transaction import Transaction
 from node.genesis import Genesis, load_genesis
 from node.rules import RuleBook
 from node.storage import CorruptValue, Store
-from node.storage.raw import entries, overwrite
 from tests.audit.certified import CertifiedChain
 from tests.node.samples import sample_genesis
+from tests.storage.raw import entries, overwrite
 
 
 @pytest.fixture(scope="module")

@@ -96,7 +96,7 @@ def market(place: Place) -> MarketDay:
         Cash(0, seller, CashKind.TRADE, 72_000),
         Cash(0, buyer, CashKind.TRADE, -72_000),
     )
-    return MarketDay((Contracted(0, ENERGY_WH, PRICE, ENERGY_WH),), cash, {0: place.count})
+    return MarketDay((Contracted(0, (seller, buyer), ENERGY_WH, PRICE, ENERGY_WH),), cash, {0: place.count})
 
 
 def printed(place: Place, day: MarketDay) -> str:

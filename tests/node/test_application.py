@@ -16,9 +16,9 @@ from node.chain.dual import Chain
 from node.chain.transaction import InvalidTransaction, decode_transaction
 from node.state.delta import rebuild
 from node.storage import CorruptValue, StorageError, Store
-from node.storage.raw import entries, overwrite
 from tests.node.chains import CERTIFICATE, OneChain
 from tests.node.samples import account_key, address_of
+from tests.storage.raw import entries, overwrite
 
 TARGET = b"\x11" * 20
 RUNTIME = bytes.fromhex("60003560005500")  # stores the first word of its input in slot 0

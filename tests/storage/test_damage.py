@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from node.storage import CorruptValue, View
-from node.storage.raw import entries, overwrite
 from node.storage.tables import TABLES, unwrap, wrap
+from tests.storage.raw import entries, overwrite
 from tests.storage.samples import ADDRESSES, CONTRACT, changes_of, commit, create, reopen
 
 FILLED = [table for table in TABLES if table != "meta"]

@@ -15,8 +15,8 @@ from node.chain.dual import Chain
 from node.chain.mmr import leaf_hash, proved_root, rebuild
 from node.state import delta as state_delta
 from node.storage import StorageError, Store
-from node.storage.raw import entries
 from node.storage.tables import TABLES
+from tests.storage.raw import entries
 from tests.storage.samples import (
     ADDRESSES,
     CHAIN_ID,

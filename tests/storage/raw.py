@@ -1,4 +1,4 @@
-"""Raw access to the tables, past every check: for the tests that tamper with a chain, and for nothing else."""
+"""Raw access to the tables, past every check: for the tests that tamper with a chain."""
 
 from __future__ import annotations
 
