@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 
 import pytest
@@ -95,3 +96,23 @@ def test_a_long_exponent_costs_what_it_takes() -> None:
     start = time.process_time()
     result = call(5, data)
     assert result.gas_used >= GAS_PER_MICROSECOND / 3 * (time.process_time() - start) * 1e6
+
+
+def without_ripemd160(name: str, *_: object) -> None:
+    raise ValueError(f"unsupported hash type {name}")
+
+
+@pytest.mark.xfail(strict=True, raises=ValueError, reason="py-evm takes RIPEMD-160 from OpenSSL, where not all have it")
+def test_ripemd160_does_not_depend_on_how_python_was_built(monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = call(3, b"abc")
+    monkeypatch.setattr(hashlib, "new", without_ripemd160)
+    assert call(3, b"abc") == expected
+
+
+@pytest.mark.xfail(
+    strict=True, raises=AssertionError, reason="priced by rounds alone: none cost nothing, and take 0.1 ms"
+)
+def test_blake2f_of_no_rounds_is_not_free() -> None:
+    result = call(9, bytes(212) + b"\1")
+    assert len(result.output) == 64
+    assert result.gas_used >= 1_000
