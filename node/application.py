@@ -69,6 +69,7 @@ class Prepared:
     body: bytes
     delta: StateDelta
     transactions: tuple[Transaction, ...]
+    left_out: tuple[Transaction, ...] = ()  # candidates that no block can contain
 
 
 def validators_hash(keys: Sequence[bytes]) -> bytes:
@@ -193,7 +194,8 @@ class Application:
     ) -> Prepared:
         sealed, delta = assemble(parent, view.state, view, rules, timestamp, transactions, result)
         body = encode_body(sealed.header, sealed.transactions)
-        prepared = Prepared(sealed, body, delta, tuple(transactions))
+        left_out = tuple(tx for tx, _ in result.left_out)
+        prepared = Prepared(sealed, body, delta, tuple(transactions), left_out)
         while len(self._prepared) >= MAX_PREPARED:
             del self._prepared[next(iter(self._prepared))]
         self._prepared[sealed.header.hash] = prepared

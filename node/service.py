@@ -285,6 +285,8 @@ class Validator:
             built = await self._in_chain_thread(lambda: self._application.build(effect.height, candidates))
         except BlockRefused:
             return  # the head has moved on meanwhile; nobody waits for this proposal any more
+        for tx in built.left_out:
+            self._mempool.drop(tx)
         self._handle(ProposalReady(effect.height, effect.view, built.sealed.header.hash, built.body))
 
     async def _execute(self, effect: Execute) -> None:

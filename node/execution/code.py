@@ -8,7 +8,7 @@ from functools import lru_cache
 from eth.vm.code_stream import CodeStream
 
 PUSH1 = 0x60
-CACHED_CODES = 512  # the largest code is 24 kB: 12 MB at most, and init code twice as much for a moment
+CACHED_CODES = 512  # of at most 49 kB each, and the code itself as the key: 50 MB at the very most
 _PUSH = re.compile(rb"[\x60-\x7f]")
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from node.admission import calldata_floor, check_nonce, check_payable, intrinsic_gas
 from node.chain.receipt import Receipt, make_receipt
 from node.chain.transaction import InvalidTransaction, Transaction
+from node.errors import GridpactError
 from node.execution.machine import (
     HISTORY_ADDRESS,
     HISTORY_CODE,
@@ -73,9 +74,8 @@ class Executor:
         for tx in candidates:
             if clock() > deadline or block.gas_left < 21_000:
                 break
-            if len(tx.raw) > room:
-                left_out.append((tx, "no room in the block"))
-                continue
+            if len(tx.raw) > room or tx.gas_limit > block.gas_left:
+                continue  # there may be room in the next block
             try:
                 block.apply(tx)
                 room -= len(tx.raw) + 4
@@ -167,7 +167,13 @@ class _Block:
         check_payable(tx, accounts.get_balance(tx.sender))
         if tx.gas_limit > self.gas_left:
             raise InvalidTransaction(f"gas limit reached: {tx.gas_limit} of {self.gas_left} left in the block")
-        outcome = apply_transaction(self._machine, tx)
+        try:
+            outcome = apply_transaction(self._machine, tx)
+        except GridpactError:  # a damaged database: that is not the transaction's fault
+            raise
+        except Exception as error:  # a fault of the EVM itself: the same on every node, and no reason to stop
+            accounts.discard(0)
+            raise InvalidTransaction(f"cannot be executed: {type(error).__name__}") from error
         self._gas_used += outcome.gas_used
         self.gas_left -= outcome.gas_used
         self._receipts.append(make_receipt(tx.type, int(outcome.success), self._gas_used, outcome.logs))

@@ -135,6 +135,11 @@ class Mempool:
             for tx in [tx for slot, tx in self._queue(sender).items() if slot < nonce]:
                 self._remove(tx)
 
+    def drop(self, tx: Transaction) -> None:
+        """Drop a transaction that no block can contain."""
+        if tx.hash in self._by_hash:
+            self._remove(tx)
+
     def _move(self, sender: bytes, member: bytes) -> None:
         """Put what waits of a sender into the share of the member that vouches for it now."""
         before = self._member_of.get(sender, member)

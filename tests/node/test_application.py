@@ -13,7 +13,9 @@ from node.application import Application, BlockRefused
 from node.chain import mmr
 from node.chain.assembly import encode_body
 from node.chain.dual import Chain
-from node.chain.transaction import InvalidTransaction, decode_transaction
+from node.chain.transaction import InvalidTransaction, Transaction, decode_transaction
+from node.execution import executor
+from node.execution.machine import Machine, Outcome
 from node.state.delta import rebuild
 from node.storage import CorruptValue, StorageError, Store
 from tests.node.chains import CERTIFICATE, OneChain
@@ -213,3 +215,26 @@ def test_restart_continues_from_the_same_head(chain: OneChain) -> None:
     chain.mine(chain.transaction("household 0", TARGET, value=3))
     assert chain.application.validators().size == 4
     assert address_of(account_key("household 0")) != CONSORTIUM
+
+
+def test_a_fault_of_the_evm_costs_a_transaction_and_not_the_node(
+    chain: OneChain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good, bad = chain.transaction("household 0", TARGET, value=1), chain.transaction("household 1", TARGET, value=2)
+    real = executor.apply_transaction
+
+    def faulty(machine: Machine, tx: Transaction) -> Outcome:
+        outcome = real(machine, tx)
+        if tx == bad:
+            raise ValueError("a fault of the EVM")
+        return outcome
+
+    monkeypatch.setattr(executor, "apply_transaction", faulty)
+    built = chain.application.build(1, [bad, good])
+    assert built.transactions == (good,)
+    assert built.left_out == (bad,)
+    with chain.store.read() as view:
+        root = view.header(0).state_root
+    assert built.sealed.header.state_root != root
+    monkeypatch.undo()
+    assert chain.application.execute(built.body, voting=True).sealed.header == built.sealed.header
