@@ -14,7 +14,7 @@ from node.chain import mmr
 from node.chain.assembly import encode_body
 from node.chain.dual import Chain
 from node.chain.transaction import InvalidTransaction, Transaction, decode_transaction
-from node.execution import executor
+from node.execution import executor, machine
 from node.execution.machine import Machine, Outcome
 from node.state.delta import rebuild
 from node.storage import CorruptValue, StorageError, Store
@@ -221,10 +221,10 @@ def test_a_fault_of_the_evm_costs_a_transaction_and_not_the_node(
     chain: OneChain, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     good, bad = chain.transaction("household 0", TARGET, value=1), chain.transaction("household 1", TARGET, value=2)
-    real = executor.apply_transaction
+    real = machine.apply_transaction
 
-    def faulty(machine: Machine, tx: Transaction) -> Outcome:
-        outcome = real(machine, tx)
+    def faulty(over: Machine, tx: Transaction) -> Outcome:
+        outcome = real(over, tx)
         if tx == bad:
             raise ValueError("a fault of the EVM")
         return outcome
