@@ -12,6 +12,7 @@ import uvloop
 
 from node.config import CONFIG_NAME, DATABASE_NAME, load_config, render_config
 from node.genesis import load_genesis
+from node.keys import new_seed, node_key_of, read_passphrase, save_key
 from node.log import configure
 from node.parsing import ConfigError, parse_endpoint
 
@@ -61,6 +62,20 @@ def init(
         load_config(folder / CONFIG_NAME)
         folder.replace(data)  # whole or not at all
     typer.echo(f"initialised {data}: chain {parsed.chain_id}, genesis block 0x{head.hex()}")
+
+
+@app.command()
+def key(
+    out: Annotated[Path, typer.Option(help="The new key file; it must not exist.")],
+    passphrase_file: Annotated[Path | None, typer.Option(help="File with the passphrase that encrypts it.")] = None,
+) -> None:
+    """Make a validator's node key, and print the public half that a genesis file names.
+
+    Example: gridpact node key --out node-key.json --passphrase-file secret
+    """
+    seed = new_seed()
+    save_key(out, seed, read_passphrase(passphrase_file))
+    typer.echo(f"node key 0x{node_key_of(seed).hex()} in {out}")
 
 
 @app.command()

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 from eth_keyfile.keyfile import decode_keyfile_json
+from typer.testing import CliRunner
 
+from node.commands import app
 from node.keys import (
     ACCOUNT_KIND,
     NODE_KIND,
@@ -66,6 +68,17 @@ def test_wrong_passphrase_missing_file_open_file_and_nonsense(path: Path, tmp_pa
         path.write_text(text)
         with pytest.raises(KeyFileError):
             load_key(path, "a phrase")
+
+
+def test_the_command_makes_a_key_that_loads(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("a phrase\n")
+    words = ["key", "--out", str(tmp_path / "node-key.json"), "--passphrase-file", str(tmp_path / "secret")]
+    made = CliRunner().invoke(app, words)
+    assert made.exit_code == 0, made.output
+    public = node_key_of(load_key(tmp_path / "node-key.json", "a phrase"))
+    assert f"node key 0x{public.hex()}" in made.output
+    again = CliRunner().invoke(app, words)
+    assert isinstance(again.exception, KeyFileError)
 
 
 def test_passphrases_from_file_and_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
