@@ -10,7 +10,7 @@ import sys
 from collections import Counter
 from dataclasses import replace
 
-from tests.driver.cluster import Cluster, NetworkModel, Node, Violation, When
+from tests.simulation.cluster import Cluster, NetworkModel, Node, Violation, When
 
 TROUBLE_MS = 8_000
 CALM_MS = 60_000  # by then everything must be committed everywhere

@@ -17,8 +17,8 @@ from consensus.types import Phase
 from node.driver import DriverConfig, MessageReceived, TimerFired, WriteAheadLog
 from node.driver.signer import Contradiction, LocalSigner
 from tests.consensus.machine import Machine
-from tests.driver.cluster import DOMAIN, MAX_BODY_BYTES, Cluster, NetworkModel, Node
-from tests.driver.ledger import FORBIDDEN, MAGIC, NO_PARENT, hash_of_body
+from tests.simulation.cluster import DOMAIN, MAX_BODY_BYTES, Cluster, NetworkModel, Node
+from tests.simulation.ledger import FORBIDDEN, MAGIC, NO_PARENT, hash_of_body
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -276,7 +276,7 @@ def test_timeouts_follow_the_rules() -> None:
 
 SHORT_RUN = """
 import sys
-from tests.driver.cluster import Cluster, NetworkModel
+from tests.simulation.cluster import Cluster, NetworkModel
 from hashlib import sha256
 cluster = Cluster(seed=7, network=NetworkModel(delay_ms=(1, 200), loss=0.1, duplicate=0.1))
 cluster.start(0, 2, 3)

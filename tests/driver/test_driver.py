@@ -27,7 +27,7 @@ from node.driver import (
 from node.driver import driver as driver_module
 from node.driver.wal import WriteAheadLogError
 from tests.consensus.machine import BLOCK, BODY, DOMAIN, MAX_BODY_BYTES, Machine, hash_of_body
-from tests.driver.cluster import Cluster, NetworkModel
+from tests.simulation.cluster import Cluster, NetworkModel
 
 H, V0 = Height(5), View(0)
 

@@ -13,7 +13,7 @@ import pytest
 
 from consensus.codec import decode_certificate
 from node.chain.dual import Chain
-from tests.driver.cluster import NetworkModel, Node, When
+from tests.simulation.cluster import NetworkModel, Node, When
 from tests.node.real_application import RealCluster, created_address, household
 
 TARGET = b"\x11" * 20

@@ -39,7 +39,7 @@ from node.driver import (
 )
 from node.driver.ports import Log, Signer
 from node.driver.signer import Contradiction
-from tests.driver.ledger import Database, Ledger, hash_of_body
+from tests.simulation.ledger import Database, Ledger, hash_of_body
 
 DOMAIN = Domain(2016, b"\x47" * 32)
 MAX_BODY_BYTES = 64 * 1024
