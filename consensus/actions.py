@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from consensus.certificates import Certificate
 from consensus.inputs import Timer, TimerKind
 from consensus.messages import Message, Record
-from consensus.types import Height, View, Vote
+from consensus.types import Height, SignedVote, View, Vote
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +106,17 @@ class Reject:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class ReportEvidence:
+    """A validator signed two different votes where an honest one signs one; both signatures were verified.
+
+    `first` is the vote with the lower block hash, so that all who find the same equivocation report the same.
+    """
+
+    first: SignedVote
+    second: SignedVote
+
+
 Action = (
     Sign
     | Persist
@@ -119,4 +130,5 @@ Action = (
     | ForwardWork
     | ServeBlocks
     | Reject
+    | ReportEvidence
 )

@@ -14,9 +14,13 @@ from consensus.messages import (
     Body,
     BodyRequest,
     CertifiedBlock,
+    Claim,
+    Departure,
     Message,
     NewView,
     Proposal,
+    Recall,
+    Recalled,
     Record,
     Status,
     ViewChange,
@@ -37,6 +41,7 @@ from consensus.types import (
 MAX_HEIGHT = 2**48  # at ten blocks a second, 900,000 years
 MAX_VIEW = 2**32  # far above any view that is reached, far below the width of the field
 MAX_BLOCKS = 16  # certified blocks a request may ask for
+MAX_RECALLED = 128  # votes of one validator at one height: all phases of all views that are kept, with room
 MASK_BYTES = MAX_VALIDATORS // 8
 
 
@@ -53,6 +58,8 @@ class Tag(IntEnum):
     BODY_REQUEST = 8
     BODY = 9
     CERTIFICATE = 10
+    RECALL = 11
+    RECALLED = 12
 
 
 class InvalidPeerMessage(Exception):
@@ -76,8 +83,8 @@ def encode_message(message: Message) -> bytes:
             return bytes((Tag.VOTE,)) + _vote(message)
         case ViewChange():
             return bytes((Tag.VIEW_CHANGE,)) + _view_change(message)
-        case NewView(view_changes):
-            return bytes((Tag.NEW_VIEW,)) + _u16(len(view_changes)) + b"".join(map(_view_change, view_changes))
+        case NewView():
+            return bytes((Tag.NEW_VIEW,)) + _new_view(message)
         case Status(height, view, entered, has_proposal, prepares, commits, view_changes):
             masks = b"".join(mask.to_bytes(MASK_BYTES, "big") for mask in (prepares, commits, view_changes))
             return bytes((Tag.STATUS,)) + _u64(height) + _u64(view) + bytes((entered, has_proposal)) + masks
@@ -89,6 +96,10 @@ def encode_message(message: Message) -> bytes:
             return bytes((Tag.BODY_REQUEST,)) + _u64(height) + block_hash
         case Body(height, body):
             return bytes((Tag.BODY,)) + _u64(height) + _data(body)
+        case Recall():
+            return bytes((Tag.RECALL,))
+        case Recalled(height, votes):
+            return bytes((Tag.RECALLED,)) + _u64(height) + _u16(len(votes)) + b"".join(map(_vote, votes))
 
 
 def decode_message(payload: bytes, *, max_body_bytes: int) -> Message:
@@ -172,8 +183,22 @@ def _vote(signed: SignedVote) -> bytes:
 
 
 def _view_change(message: ViewChange) -> bytes:
-    claim = b"\x00" if message.prepared is None else b"\x01" + encode_certificate(message.prepared)
-    return _vote(message.vote) + claim
+    return _vote(message.vote) + _optional(message.prepared)
+
+
+def _new_view(message: NewView) -> bytes:
+    numbers = _u64(message.epoch) + _u64(message.height) + _u64(message.view) + _u16(len(message.departures))
+    return numbers + b"".join(map(_departure, message.departures)) + _optional(message.prepared)
+
+
+def _departure(departure: Departure) -> bytes:
+    claim = departure.claim
+    told = b"\x00" if claim is None else b"\x01" + _u64(claim.view) + claim.block_hash
+    return departure.signer + departure.signature + told
+
+
+def _optional(certificate: Certificate | None) -> bytes:
+    return b"\x00" if certificate is None else b"\x01" + encode_certificate(certificate)
 
 
 class _Reader:
@@ -227,7 +252,7 @@ class _Reader:
             case Tag.PROPOSAL:
                 return Proposal(self._vote((Phase.PROPOSE,)), self._data())
             case Tag.VOTE:
-                return self._vote((Phase.PREPARE, Phase.COMMIT))
+                return self._vote((Phase.PROPOSE, Phase.PREPARE, Phase.COMMIT))
             case Tag.VIEW_CHANGE:
                 return self._view_change()
             case Tag.NEW_VIEW:
@@ -244,6 +269,11 @@ class _Reader:
                 return BodyRequest(self._height(), self._take(HASH_BYTES))
             case Tag.BODY:
                 return Body(self._height(), self._data())
+            case Tag.RECALL:
+                return Recall()
+            case Tag.RECALLED:
+                height, count = self._height(), self._number(2, MAX_RECALLED + 1, "votes")
+                return Recalled(height, tuple(self._vote(tuple(Phase)) for _ in range(count)))
             case _:
                 raise InvalidPeerMessage(f"tag {tag} is no message's")
 
@@ -257,11 +287,14 @@ class _Reader:
         return ViewChange(vote, self.certificate() if self._flag() else None)
 
     def _new_view(self) -> NewView:
+        epoch, height, view = self._epoch(), self._height(), self._view()
         count = self._number(2, MAX_VALIDATORS + 1, "view changes")
-        view_changes = tuple(self._view_change() for _ in range(count))
-        if len({(change.height, change.view) for change in view_changes}) != 1:
-            raise InvalidPeerMessage("a new view must have view changes, all to one height and view")
-        return NewView(view_changes)
+        departures = tuple(self._departure() for _ in range(count))
+        return NewView(epoch, height, view, departures, self.certificate() if self._flag() else None)
+
+    def _departure(self) -> Departure:
+        signer, signature = self._take(KEY_BYTES), self._take(SIGNATURE_BYTES)
+        return Departure(signer, signature, Claim(self._view(), self._take(HASH_BYTES)) if self._flag() else None)
 
     def _take(self, size: int) -> bytes:
         part = self._payload[self._at : self._at + size]

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from consensus import sync
+from consensus import evidence, recall, sync
 from consensus.actions import (
     Action,
     Broadcast,
@@ -61,13 +61,15 @@ from consensus.messages import (
     NewView,
     Proposal,
     ProtocolMessage,
+    Recall,
+    Recalled,
     Record,
     Status,
     ViewChange,
 )
 from consensus.state import VIEW_HORIZON, Stage, State, succeed
 from consensus.types import Phase, SignedVote, View, Vote, signature_holds
-from consensus.viewchange import check_new_view, check_view_change, choose, claim_digest
+from consensus.viewchange import check_new_view, check_view_change, choose, claim_digest, make_new_view, votes_of
 
 Actions = Iterator[Action]
 
@@ -85,7 +87,7 @@ def step(state: State, event: Input) -> tuple[State, list[Action]]:
     if isinstance(event, Committed):
         if event.height != state.height or state.stage is not Stage.DECIDED:
             return state, []
-        state = succeed(state, event.next_validators)
+        state = succeed(state, event.next_validators, event.timing)
         return state, list(_begin_height(state, work=event.work_remaining))
     return state, list(_dispatch(state, event))
 
@@ -98,6 +100,8 @@ def _dispatch(state: State, event: Input) -> Actions:
             yield from _on_work(state)
         case PeerConnected(node_key):
             yield Send(node_key, sync.status(state))
+            if state.recall is not None and state.seated:
+                yield Send(node_key, Recall())
         case Received(sender, message):
             yield from _on_message(state, sender, message)
         case TimerFired():
@@ -123,6 +127,11 @@ def _on_message(state: State, sender: bytes, message: Message) -> Actions:
             yield from _on_certified_block(state, sender, message)
         case Body():
             yield from _on_body(state, message)
+        case Recall():
+            yield from recall.answer(state, sender)
+        case Recalled():
+            recall.note(state, sender, message)
+            yield from _settle(state)
         case Proposal() | SignedVote() | ViewChange() | NewView():
             if message.height > state.height:
                 if sender in state.validators and message.height == state.height + 1:
@@ -154,16 +163,42 @@ def _on_protocol_message(state: State, sender: bytes, message: ProtocolMessage) 
 def _on_started(state: State) -> Actions:
     """Whoever has signed anything at this height goes on with it; above view 0 a view change is under way."""
     yield Broadcast(sync.status(state))
+    yield from recall.ask(state)
     yield from sync.schedule_status(state)
+    yield from _schedule_heartbeat(state)
     if state.signed:
         yield from _on_work(state)
+    yield from _settle(state)
+    if state.signed:
         yield from _arm(state)
         yield from _weigh_view_changes(state)
+
+
+def _settle(state: State) -> Actions:
+    """When enough peers have said what they hold of our votes, take up the height as one who votes."""
+    if not recall.settle(state) or not state.voting:
+        return
+    if state.work:
+        yield from _arm(state)
+        yield from _open(state)
+    if state.proposal is not None and state.stage in (Stage.PREPARING, Stage.PREPARED):
+        block_hash = state.proposal.vote.vote.block_hash
+        yield from _cast(state, Phase.PREPARE, block_hash)
+        if state.prepared is not None and state.stage is Stage.PREPARED:
+            yield from _cast(state, Phase.COMMIT, block_hash)
+    yield from _weigh_view_changes(state)
+
+
+def _schedule_heartbeat(state: State) -> Actions:
+    if state.config.heartbeat_ms > 0:
+        yield Schedule(sync.timer(state, TimerKind.HEARTBEAT), state.config.heartbeat_ms)
 
 
 def _begin_height(state: State, *, work: bool) -> Actions:
     """The next height: commit what was fetched for it, or take up what came early."""
     yield from sync.schedule_status(state)
+    yield from _schedule_heartbeat(state)
+    yield from _settle(state)
     fetched = state.fetched.pop(state.height, None)
     if fetched is not None:
         yield from _on_certified_block(state, *fetched)
@@ -186,7 +221,7 @@ def _open(state: State) -> Actions:
     """Go after the work in the present view: propose, or hold the leader to it (§4.5.2)."""
     if state.stage is Stage.WAITING:
         yield from _arm(state)
-        if state.leading:
+        if state.leading and state.voting:
             yield from _lead(state)
         elif state.proposal is None:
             yield ForwardWork(state.leader)
@@ -205,9 +240,15 @@ def _on_timer(state: State, event: TimerFired) -> Actions:
             if (timer.height, timer.view) == (state.height, state.view) and state.stage is not Stage.DECIDED:
                 yield from _change_view(state, View(state.view + 1))
         case TimerKind.STATUS:
+            state.recalled.clear()
             yield Broadcast(sync.status(state))
+            yield from recall.ask(state)
             yield from sync.catch_up(state)
             yield from sync.schedule_status(state)
+        case TimerKind.HEARTBEAT:
+            # §3 of the design: a matter of proposing only. Nobody holds an idle leader to it.
+            if timer.height == state.height and state.stage is Stage.WAITING and state.leading and state.voting:
+                yield from _lead(state)
         case TimerKind.FETCH:
             yield from sync.on_fetch_timeout(state)
 
@@ -288,6 +329,7 @@ def _on_proposal(state: State, sender: bytes, proposal: Proposal) -> Actions:
     vote = proposal.vote.vote
     if not state.view <= vote.view <= state.view + VIEW_HORIZON:
         return
+    yield from evidence.weigh(state, proposal.vote)
     present = vote.view == state.view and state.entered
     kept = state.proposal if present else state.early
     if kept is not None and kept.vote.vote.view <= vote.view:
@@ -298,10 +340,20 @@ def _on_proposal(state: State, sender: bytes, proposal: Proposal) -> Actions:
         yield Reject(sender, "a proposal whose signature does not hold")
     elif state.config.hash_of_body(proposal.body) != vote.block_hash:
         yield Reject(sender, f"a proposal whose body is not that of block {vote.block_hash.hex()}")
-    elif present:
-        yield from _accept(state, proposal)
     else:
-        state.early = proposal
+        yield from _hold_proposal(state, proposal.vote)
+        if present:
+            yield from _accept(state, proposal)
+        else:
+            state.early = proposal
+
+
+def _hold_proposal(state: State, signed: SignedVote) -> Actions:
+    """Remember what the leader of a view signed first, and hold it against what others prepare."""
+    view = signed.vote.view
+    state.votes.setdefault((view, Phase.PROPOSE), {}).setdefault(signed.signer, signed)
+    for _, prepare in sorted(state.votes.get((view, Phase.PREPARE), {}).items()):
+        yield from evidence.show_proposal(state, prepare)
 
 
 def _accept(state: State, proposal: Proposal) -> Actions:
@@ -343,18 +395,27 @@ def _prepare(state: State, block_hash: bytes) -> Actions:
 
 
 def _on_vote(state: State, sender: bytes, signed: SignedVote) -> Actions:
-    """A PREPARE or COMMIT: one a signer, phase and view. COMMITs of views that we have left still decide."""
+    """A PREPARE or COMMIT: one a signer, phase and view. COMMITs of views that we have left still decide.
+
+    A PROPOSE without its block is shown to us by one to whom the leader said something else.
+    """
     vote = signed.vote
     lowest = state.view - VIEW_HORIZON if vote.phase is Phase.COMMIT else state.view
     if not lowest <= vote.view <= state.view + VIEW_HORIZON:
         return
     if signed.signer in state.votes.get((vote.view, vote.phase), ()):
+        yield from evidence.weigh(state, signed)
         return
     if vote.epoch != state.validators.epoch or signed.signer not in state.validators:
         yield Reject(sender, f"a vote by no validator of epoch {state.validators.epoch}")
     elif not signature_holds(state.config.domain, signed):
         yield Reject(sender, "a vote whose signature does not hold")
+    elif vote.phase is Phase.PROPOSE:
+        if signed.signer == state.validators.leader(vote.height, vote.view):
+            yield from _hold_proposal(state, signed)
     else:
+        if signed.signer == state.config.me:
+            recall.note_own(state, signed)
         yield from _count(state, signed)
 
 
@@ -362,6 +423,7 @@ def _count(state: State, signed: SignedVote) -> Actions:
     vote = signed.vote
     state.votes.setdefault((vote.view, vote.phase), {})[signed.signer] = signed
     yield from sync.wake(state)
+    yield from evidence.show_proposal(state, signed)
     if vote.phase is Phase.PREPARE:
         yield from _check_prepared(state)
         return
@@ -412,6 +474,7 @@ def _on_certified_block(state: State, sender: bytes, block: CertifiedBlock) -> A
         yield Reject(sender, f"a block of height {block.height} whose body is not the certified one")
         return
     state.keep_body(block.certificate.block_hash, block.body)
+    yield from evidence.weigh_certificate(state, block.certificate)
     yield from _decide(state, block.certificate)
 
 
@@ -446,10 +509,15 @@ def _change_view(state: State, view: View) -> Actions:
 def _on_view_change(state: State, change: ViewChange) -> Actions:
     known = state.view_changes.get(change.vote.signer)
     if known is not None and known.view >= change.view:
+        yield from evidence.weigh(state, change.vote)
         return
     certificates = {state.prepared, *(each.prepared for each in state.view_changes.values())}
     check_view_change(change, state.validators, state.config.domain, certificates)
+    if change.vote.signer == state.config.me:
+        recall.note_own(state, change.vote)
     state.view_changes[change.vote.signer] = change
+    if change.prepared is not None:
+        yield from evidence.weigh_certificate(state, change.prepared)
     yield from _weigh_view_changes(state)
 
 
@@ -467,19 +535,20 @@ def _weigh_view_changes(state: State) -> Actions:
     quorum = state.validators.quorum
     if len([view for view in views if view >= state.view]) >= quorum:
         yield from _arm(state)  # §4.5.2: the timer of the new view runs once a quorum has left the old ones
-    changes = [each for _, each in sorted(state.view_changes.items()) if each.view == state.view]
-    if state.leading and len(changes) >= quorum:
-        yield from _enter_view(state, NewView(tuple(changes)))
+    if state.leading:
+        new_view = make_new_view(state.validators.epoch, state.height, state.view, state.view_changes, quorum)
+        if new_view is not None:
+            yield from _enter_view(state, new_view)
 
 
 def _on_new_view(state: State, message: NewView) -> Actions:
     if message.view < state.view or (message.view == state.view and state.entered):
         return
-    known = state.view_changes
-    check_new_view(message, state.validators, state.config.domain, tuple(known.values()))
-    for change in message.view_changes:
-        if change.vote.signer not in known or known[change.vote.signer].view < change.view:
-            known[change.vote.signer] = change
+    check_new_view(message, state.validators, state.config.domain, tuple(state.view_changes.values()))
+    for signed in votes_of(message):
+        yield from evidence.weigh(state, signed)
+    if message.prepared is not None:
+        yield from evidence.weigh_certificate(state, message.prepared)
     yield from _enter_view(state, message)
 
 

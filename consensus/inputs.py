@@ -14,6 +14,7 @@ class TimerKind(Enum):
 
     VIEW = "view"
     STATUS = "status"
+    HEARTBEAT = "heartbeat"
     FETCH = "fetch"
 
 
@@ -87,6 +88,14 @@ class Executed:
 
 
 @dataclass(frozen=True, slots=True)
+class Timing:
+    """The view timeouts that the rules of a height give: the first view's, doubled with every view, and its cap."""
+
+    view_timeout_ms: int
+    max_view_timeout_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class Committed:
     """The answer to `CommitBlock`: the block is durable.
 
@@ -94,12 +103,14 @@ class Committed:
         height, block_hash: the block that was committed.
         next_validators: the validators of height + 1, with their epoch.
         work_remaining: whether something executable still waits (or came in meanwhile).
+        timing: the timeouts of height + 1, if they may have changed.
     """
 
     height: Height
     block_hash: bytes
     next_validators: ValidatorSet
     work_remaining: bool
+    timing: Timing | None = None
 
 
 Input = Started | WorkAvailable | PeerConnected | Received | TimerFired | Signed | ProposalReady | Executed | Committed

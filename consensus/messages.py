@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from consensus.certificates import Certificate
-from consensus.types import Height, SignedVote, View
+from consensus.types import Epoch, Height, SignedVote, View
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,24 +43,36 @@ class ViewChange:
 
 
 @dataclass(frozen=True, slots=True)
-class NewView:
-    """A quorum of VIEW-CHANGEs to one view, sorted by signer (§4.4's set V).
+class Claim:
+    """What a VIEW-CHANGE says is prepared: a block, in a view. Its digest is what the VIEW-CHANGE signs."""
 
-    It carries no signature of its own: a quorum speaks for itself, whoever brings it, and every replica recomputes the
-    choice. What the leader answers for is its signed PROPOSE.
+    view: View
+    block_hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Departure:
+    """A VIEW-CHANGE without the certificate behind its claim: who left the old views, claiming what (or nothing)."""
+
+    signer: bytes
+    signature: bytes
+    claim: Claim | None
+
+
+@dataclass(frozen=True, slots=True)
+class NewView:
+    """A quorum of VIEW-CHANGEs to one view, sorted by signer (§4.4's set V), and the one certificate that decides.
+
+    Each is told by its signed claim alone; only the highest claim needs its proof. So a NEW-VIEW grows with n, not with
+    n², and nothing has to be fetched (ADR 0008). It carries no signature of its own: a quorum speaks for itself,
+    whoever brings it, and every replica recomputes the choice. What the leader answers for is its signed PROPOSE.
     """
 
-    view_changes: tuple[ViewChange, ...]
-
-    @property
-    def height(self) -> Height:
-        """The height whose view is changed."""
-        return self.view_changes[0].height
-
-    @property
-    def view(self) -> View:
-        """The view that is entered."""
-        return self.view_changes[0].view
+    epoch: Epoch
+    height: Height
+    view: View
+    departures: tuple[Departure, ...]
+    prepared: Certificate | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +133,19 @@ class Body:
     body: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Recall:
+    """Asks a peer, after a restart, for the votes under our own key that it holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recalled:
+    """The votes of the asker at the height that a validator works on, as far as it holds them."""
+
+    height: Height
+    votes: tuple[SignedVote, ...]
+
+
 ProtocolMessage = Proposal | SignedVote | ViewChange | NewView
-Message = ProtocolMessage | Status | BlocksRequest | CertifiedBlock | BodyRequest | Body
+Message = ProtocolMessage | Status | BlocksRequest | CertifiedBlock | BodyRequest | Body | Recall | Recalled
 Record = SignedVote | ViewChange | Certificate | Body  # what a validator writes down before a message leaves

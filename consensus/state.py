@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from consensus.certificates import Certificate
+from consensus.inputs import Timing
 from consensus.messages import Body, CertifiedBlock, NewView, Proposal, ProtocolMessage, Record, ViewChange
 from consensus.types import Domain, Height, Phase, SignedVote, ValidatorSet, View
 from consensus.viewchange import highest
 
 FIRST_VIEW = View(0)
+NO_HEIGHT = Height(0)
 VIEW_HORIZON = 8  # votes are kept this many views around our own; a node further off is brought up by NEW-VIEW
 MAX_BODIES = 4  # proposed, prepared, chosen, certified: no more are ever needed at once
 MAX_AHEAD_MESSAGES = 64  # kept per peer for the next height: a proposal, two votes and a view change, several times
@@ -46,6 +48,7 @@ class Config:
     view_timeout_ms: int
     max_view_timeout_ms: int
     status_ms: int
+    heartbeat_ms: int = 0  # an idle leader proposes an empty block after this long; 0: never
 
     def timeout_ms(self, view: int) -> int:
         """Return the timeout of a view: doubled with each, capped (Castro–Liskov §4.5.2)."""
@@ -70,8 +73,16 @@ def weight(message: ProtocolMessage) -> int:
             return VOTE_BYTES
         case ViewChange(_, prepared):
             return VOTE_BYTES * (1 + (0 if prepared is None else len(prepared.signers)))
-        case NewView(view_changes):
-            return sum(map(weight, view_changes))
+        case NewView():
+            return VOTE_BYTES * (len(message.departures) + (0 if message.prepared is None else len(message.departures)))
+
+
+@dataclass(slots=True)
+class Recollection:
+    """What peers have answered since the restart; `marked`: older data were put back, so our log proves nothing."""
+
+    marked: bool
+    answers: dict[bytes, Height] = field(default_factory=dict)
 
 
 class Ahead:
@@ -128,10 +139,16 @@ class State:
     valid: set[bytes] = field(default_factory=set)  # executed and found valid, or built by us
     durable: set[bytes] = field(default_factory=set)  # blocks whose bodies are in the write-ahead log
     signed: dict[tuple[View, Phase], bytes] = field(default_factory=dict)  # our own votes: one hash each, for ever
+    accused: set[tuple[bytes, View, Phase]] = field(default_factory=set)  # equivocations that were reported
+
+    # since the restart
+    recall: Recollection | None = None  # we ask for forgotten votes of ours, and do not vote before the answers
+    barred: Height = NO_HEIGHT  # we do not vote up to this height: others hold votes of ours that we have forgotten
 
     # about peers
     heights: dict[bytes, Height] = field(default_factory=dict)  # the highest that each says it works on
     lacking: dict[bytes, int] = field(default_factory=dict)  # statuses of each that lacked our proposal
+    recalled: set[bytes] = field(default_factory=set)  # answered since our last STATUS
     fetch: Fetch | None = None
     fetched: dict[Height, tuple[bytes, CertifiedBlock]] = field(default_factory=dict)  # with who sent it
 
@@ -158,9 +175,14 @@ class State:
         return {each for each in (certified, chosen) if each is not None and each not in self.bodies}
 
     @property
-    def voting(self) -> bool:
+    def seated(self) -> bool:
         """Whether we are a validator of this height; otherwise we only follow."""
         return self.config.me in self.validators
+
+    @property
+    def voting(self) -> bool:
+        """Whether we vote at this height: seated, and sure not to contradict what we have forgotten."""
+        return self.seated and self.recall is None and self.height > self.barred
 
     def votes_for(self, view: View, phase: Phase, block_hash: bytes) -> list[SignedVote]:
         """Return the votes of a phase for a block."""
@@ -188,6 +210,7 @@ class State:
             self.early = None
         for key in [key for key in self.votes if key[0] + VIEW_HORIZON < view]:
             del self.votes[key]
+        self.accused = {each for each in self.accused if each[1] + VIEW_HORIZON >= view}
 
 
 def begin(config: Config, height: Height, validators: ValidatorSet) -> State:
@@ -195,23 +218,37 @@ def begin(config: Config, height: Height, validators: ValidatorSet) -> State:
     return State(config, height, validators, Ahead(MAX_AHEAD_BODIES * config.max_body_bytes))
 
 
-def succeed(state: State, validators: ValidatorSet) -> State:
+def succeed(state: State, validators: ValidatorSet, timing: Timing | None = None) -> State:
     """Return the state of the next height; what is known of peers is carried over."""
-    following = State(state.config, Height(state.height + 1), validators, state.ahead)
+    config = state.config
+    if timing is not None:
+        config = replace(config, view_timeout_ms=timing.view_timeout_ms, max_view_timeout_ms=timing.max_view_timeout_ms)
+    following = State(config, Height(state.height + 1), validators, state.ahead)
+    following.recall, following.barred = state.recall, state.barred
     following.heights = {key: height for key, height in state.heights.items() if key in validators}
     following.fetch = state.fetch
     following.fetched = {height: block for height, block in state.fetched.items() if height >= following.height}
     return following
 
 
-def recover(config: Config, height: Height, validators: ValidatorSet, records: Iterable[Record]) -> State:
-    """Return the state of a height from what was written down before a restart; other heights' records are passed over.
+def recover(
+    config: Config,
+    height: Height,
+    validators: ValidatorSet,
+    records: Iterable[Record],
+    recall: Recollection | None = None,
+) -> State:
+    """Return the state of a height from what was written down before a restart; lower heights' records are passed over.
 
     We come back in the highest view that we ever signed for, never lower. Above view 0 its NEW-VIEW is gone, so we wait
-    for it in CHANGING, with the very VIEW-CHANGE that we sent.
+    for it in CHANGING, with the very VIEW-CHANGE that we sent. Where the log is ahead of the database we abstain: what
+    it says of heights to come is not restored, so it must not be contradicted.
     """
     state = begin(config, height, validators)
+    state.recall = recall
     for record in records:
+        if record.height > height:
+            state.barred = max(state.barred, record.height)
         if record.height != height:
             continue
         match record:

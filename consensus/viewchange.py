@@ -5,18 +5,29 @@ Source: Castro and Liskov §4.4. With one height in flight, P is at most one pre
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 
 from eth_hash.auto import keccak
 
 from consensus.certificates import Certificate, InvalidCertificate, verify
-from consensus.messages import NewView, ViewChange
-from consensus.types import NO_BLOCK, Domain, Phase, ValidatorSet, signature_holds
+from consensus.messages import Claim, Departure, NewView, ViewChange
+from consensus.types import (
+    NO_BLOCK,
+    Domain,
+    Epoch,
+    Height,
+    Phase,
+    SignedVote,
+    ValidatorSet,
+    View,
+    Vote,
+    signature_holds,
+)
 
 CLAIM_DOMAIN = b"gridpact/prepared/v1"
 
 
-def claim_digest(prepared: Certificate | None) -> bytes:
+def claim_digest(prepared: Certificate | Claim | None) -> bytes:
     """Return what a VIEW-CHANGE signs in the place of a block hash: NO_BLOCK, or keccak(domain ‖ view 8 ‖ block hash).
 
     Without it a faulty leader could strip an honest claim, and a committed block with it.
@@ -31,13 +42,44 @@ def highest(certificates: Iterable[Certificate | None]) -> Certificate | None:
     return max((each for each in certificates if each is not None), key=lambda each: each.view, default=None)
 
 
-def choose(new_view: NewView) -> bytes | None:
-    """Return the block that must be proposed again, or None if the leader is free (§4.4: min-s, max-s and O).
+def make_new_view(
+    epoch: Epoch, height: Height, view: View, changes: Mapping[bytes, ViewChange], quorum: int
+) -> NewView | None:
+    """Return the NEW-VIEW that VIEW-CHANGEs give; None if fewer than a quorum are to this view.
 
-    Two certificates of one view name the same block, since two quorums share an honest validator.
+    Args:
+        epoch, height, view: of the NEW-VIEW.
+        changes: verified view changes by signer, to any view.
+        quorum: of the epoch.
     """
-    prepared = highest(change.prepared for change in new_view.view_changes)
-    return None if prepared is None else prepared.block_hash
+    given = [change for _, change in sorted(changes.items()) if change.view == view]
+    if len(given) < quorum:
+        return None
+    departures = tuple(Departure(each.vote.signer, each.vote.signature, claim_of(each.prepared)) for each in given)
+    return NewView(epoch, height, view, departures, highest(each.prepared for each in given))
+
+
+def claim_of(prepared: Certificate | None) -> Claim | None:
+    """Return what a VIEW-CHANGE with this certificate claims."""
+    return None if prepared is None else Claim(prepared.view, prepared.block_hash)
+
+
+def votes_of(new_view: NewView) -> tuple[SignedVote, ...]:
+    """Return the signed votes of the VIEW-CHANGEs that a NEW-VIEW tells of."""
+    return tuple(
+        SignedVote(
+            Vote(new_view.epoch, new_view.height, new_view.view, Phase.VIEW_CHANGE, claim_digest(each.claim)),
+            each.signer,
+            each.signature,
+        )
+        for each in new_view.departures
+    )
+
+
+def choose(new_view: NewView) -> bytes | None:
+    """Return the block that must be proposed again, or None if the leader is free (§4.4: min-s, max-s and O)."""
+    claims = [each.claim for each in new_view.departures if each.claim is not None]
+    return max(claims, key=lambda claim: claim.view).block_hash if claims else None
 
 
 def check_view_change(
@@ -72,7 +114,10 @@ def check_view_change(
 def check_new_view(
     message: NewView, validators: ValidatorSet, domain: Domain, known: Collection[ViewChange] = ()
 ) -> None:
-    """Check a NEW-VIEW: a quorum of VIEW-CHANGEs by different validators to one view, each of them valid.
+    """Check a NEW-VIEW: a quorum of VIEW-CHANGEs by different validators, and the proof of their highest claim.
+
+    A lower claim may be a lie: it changes nothing, since a higher one is proved. Two proved claims of one view name the
+    same block, since two quorums share an honest validator.
 
     Args:
         message: what a peer sent.
@@ -80,15 +125,39 @@ def check_new_view(
         known: view changes that were verified before.
 
     Raises:
-        InvalidCertificate: no quorum, unsorted signers, or one of the view changes does not hold.
+        InvalidCertificate: no quorum, unsorted signers, a signature that does not hold, or a highest claim that is not
+            the one that is proved.
     """
-    signers = [change.vote.signer for change in message.view_changes]
+    signers = [each.signer for each in message.departures]
+    if message.epoch != validators.epoch or message.view == 0:
+        raise InvalidCertificate(f"a new view to view 0, or not of epoch {validators.epoch}")
     if len(signers) < validators.quorum or signers != sorted(set(signers)):
         raise InvalidCertificate(f"a new view needs {validators.quorum} distinct, sorted view changes")
-    certificates = {change.prepared for change in known}
-    if any((change.height, change.view) != (message.height, message.view) for change in message.view_changes):
-        raise InvalidCertificate("the view changes of a new view must be to one height and view")
-    for change in message.view_changes:
-        if change not in known:
-            check_view_change(change, validators, domain, certificates)
-            certificates.add(change.prepared)
+    verified = {change.vote for change in known}
+    for signed in votes_of(message):
+        if signed.signer not in validators:
+            raise InvalidCertificate(f"a view change by no validator of epoch {validators.epoch}")
+        if signed not in verified and not signature_holds(domain, signed):
+            raise InvalidCertificate(f"the signature of {signed.signer.hex()} does not hold")
+    _check_proof(message, validators, domain, {change.prepared for change in known})
+
+
+def _check_proof(
+    message: NewView, validators: ValidatorSet, domain: Domain, known: Collection[Certificate | None]
+) -> None:
+    prepared = message.prepared
+    claims = [each.claim for each in message.departures if each.claim is not None]
+    top = max((claim.view for claim in claims), default=None)
+    if prepared is None or top is None:
+        if claims or prepared is not None:
+            raise InvalidCertificate("a new view must prove its highest claim, and nothing else")
+        return
+    if any(claim.view == top and claim != claim_of(prepared) for claim in claims) or prepared.view != top:
+        raise InvalidCertificate(f"a new view proves view {prepared.view}, its highest claim is of view {top}")
+    if prepared.height != message.height or prepared.view >= message.view:
+        raise InvalidCertificate(
+            f"prepared at height {prepared.height}, view {prepared.view}; "
+            f"expected {message.height}, below {message.view}"
+        )
+    if prepared not in known:
+        verify(prepared, validators, domain, Phase.PREPARE)

@@ -17,6 +17,7 @@ from consensus.actions import (
     ForwardWork,
     Persist,
     Reject,
+    ReportEvidence,
     Schedule,
     Send,
     ServeBlocks,
@@ -35,7 +36,7 @@ from consensus.codec import (
 from consensus.core import step
 from consensus.inputs import Committed, Input, Received, Signed, Started
 from consensus.messages import Body, CertifiedBlock, Record, ViewChange
-from consensus.state import Config, Stage, recover
+from consensus.state import Config, Recollection, Stage, recover
 from consensus.types import Domain, Height, SignedVote, ValidatorSet, View
 from node.driver.events import Effect, Event, MessageReceived
 from node.driver.ports import Archive, Clock, Log, Signer, Transport
@@ -58,6 +59,7 @@ class DriverConfig:
         max_body_bytes: larger bodies are refused.
         view_timeout_ms, max_view_timeout_ms: the first view's timeout, doubled with every view, and its cap.
         status_ms: how often STATUS is exchanged while a height is open; ten times less often when idle.
+        heartbeat_ms: after how long an idle leader proposes an empty block; 0: never.
     """
 
     domain: Domain
@@ -66,6 +68,7 @@ class DriverConfig:
     view_timeout_ms: int = 4_000
     max_view_timeout_ms: int = 30_000
     status_ms: int = 300
+    heartbeat_ms: int = 0
 
 
 class Driver:
@@ -75,6 +78,7 @@ class Driver:
         config: constants.
         height: the height to decide next: the committed head's + 1.
         validators: the validators of `height`.
+        restored: whether older data were put back since it last voted: it then abstains until that is safe.
     """
 
     def __init__(
@@ -88,6 +92,7 @@ class Driver:
         log: Log,
         signer: Signer,
         archive: Archive,
+        restored: bool = False,
     ) -> None:
         self._clock = clock
         self._transport = transport
@@ -105,8 +110,9 @@ class Driver:
             view_timeout_ms=config.view_timeout_ms,
             max_view_timeout_ms=config.max_view_timeout_ms,
             status_ms=config.status_ms,
+            heartbeat_ms=config.heartbeat_ms,
         )
-        self._state = recover(core_config, Height(height), validators, records)
+        self._state = recover(core_config, Height(height), validators, records, Recollection(restored))
 
     @property
     def height(self) -> Height:
@@ -132,6 +138,11 @@ class Driver:
     def validators(self) -> ValidatorSet:
         """The validators of the height that is being decided."""
         return self._state.validators
+
+    @property
+    def abstaining(self) -> bool:
+        """Whether it does not vote because it may have forgotten votes of its own: the restore marker must stay."""
+        return self._state.recall is not None or self._state.height <= self._state.barred
 
     @property
     def warning(self) -> str | None:
@@ -201,7 +212,7 @@ class Driver:
                 self._clock.cancel(kind)
             case ServeBlocks(to, height, count):
                 self._serve(to, height, count)
-            case BuildProposal() | Execute() | CommitBlock() | ForwardWork() | Reject():
+            case BuildProposal() | Execute() | CommitBlock() | ForwardWork() | Reject() | ReportEvidence():
                 return [action]
             case Sign() | Persist():
                 raise AssertionError("signed and persisted before anything leaves")

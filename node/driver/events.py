@@ -7,6 +7,7 @@
 | `CommitBlock(height, block_hash, body, certificate)` | execute unless done, then commit | `Committed` |
 | `ForwardWork(leader)` | send pending transactions to the leader | none |
 | `Reject(sender, reason)` | log; a peer sent what no honest one sends | none |
+| `ReportEvidence(first, second)` | prove on chain that a validator signed both | none |
 
 The shell may take its time and may answer in any order; answers that came too late are ignored.
 """
@@ -15,7 +16,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from consensus.actions import BuildProposal, CommitBlock, Execute, ForwardWork, Reject
+from consensus.actions import BuildProposal, CommitBlock, Execute, ForwardWork, Reject, ReportEvidence
 from consensus.inputs import Committed, Executed, PeerConnected, ProposalReady, TimerFired, WorkAvailable
 
 
@@ -28,7 +29,7 @@ class MessageReceived:
 
 
 Event = MessageReceived | TimerFired | PeerConnected | WorkAvailable | ProposalReady | Executed | Committed
-Effect = BuildProposal | Execute | CommitBlock | ForwardWork | Reject
+Effect = BuildProposal | Execute | CommitBlock | ForwardWork | Reject | ReportEvidence
 
 __all__ = [
     "BuildProposal",
@@ -43,6 +44,7 @@ __all__ = [
     "PeerConnected",
     "ProposalReady",
     "Reject",
+    "ReportEvidence",
     "TimerFired",
     "WorkAvailable",
 ]

@@ -14,7 +14,7 @@ from consensus.inputs import Input, Received, Signed
 from consensus.messages import Message, NewView, Proposal, Record, ViewChange
 from consensus.state import Config, State, recover
 from consensus.types import Domain, Epoch, Height, Phase, SignedVote, ValidatorSet, View, Vote, vote_bytes
-from consensus.viewchange import claim_digest
+from consensus.viewchange import claim_digest, make_new_view
 
 DOMAIN = Domain(2016, b"\x47" * 32)
 MAX_BODY_BYTES = 64 * 1024
@@ -111,4 +111,8 @@ class Machine:
     def new_view(self, view: int, *changes: ViewChange) -> NewView:
         """Return a new view of given view changes, or of the first quorum's without claims."""
         given = changes or tuple(self.view_change(each, view) for each in range(self.validators.quorum))
-        return NewView(tuple(sorted(given, key=lambda change: change.vote.signer)))
+        by_signer = {change.vote.signer: change for change in given}
+        made = make_new_view(self.validators.epoch, Height(self.height), View(view), by_signer, len(by_signer))
+        if made is None:
+            raise ValueError(f"view changes to other views than {view}")
+        return made

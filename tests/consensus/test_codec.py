@@ -24,9 +24,13 @@ from consensus.messages import (
     Body,
     BodyRequest,
     CertifiedBlock,
+    Claim,
+    Departure,
     Message,
     NewView,
     Proposal,
+    Recall,
+    Recalled,
     Record,
     Status,
     ViewChange,
@@ -60,22 +64,24 @@ def certificates(draw: st.DrawFn) -> Certificate:
 view_changes = st.builds(ViewChange, votes(Phase.VIEW_CHANGE), st.none() | certificates())
 
 
-@st.composite
-def new_views(draw: st.DrawFn) -> NewView:
-    first = draw(view_changes)
-    vote = first.vote.vote
-    changes = [first]
-    for change in draw(st.lists(view_changes, max_size=3)):
-        same = Vote(change.vote.vote.epoch, vote.height, vote.view, Phase.VIEW_CHANGE, change.vote.vote.block_hash)
-        changes.append(ViewChange(SignedVote(same, change.vote.signer, change.vote.signature), change.prepared))
-    return NewView(tuple(changes))
+departures = st.builds(Departure, hashes, signatures, st.none() | st.builds(Claim, views, hashes))
+new_views = st.builds(
+    NewView,
+    heights.map(Epoch),
+    heights,
+    views,
+    st.lists(departures, max_size=4).map(tuple),
+    st.none() | certificates(),
+)
 
 
 messages: st.SearchStrategy[Message] = st.one_of(
     st.builds(Proposal, votes(Phase.PROPOSE), bodies),
-    votes(Phase.PREPARE, Phase.COMMIT),
+    votes(Phase.PROPOSE, Phase.PREPARE, Phase.COMMIT),
     view_changes,
-    new_views(),
+    new_views,
+    st.just(Recall()),
+    st.builds(Recalled, heights, st.lists(votes(*Phase), max_size=4).map(tuple)),
     st.builds(Status, heights, views, st.booleans(), st.booleans(), masks, masks, masks),
     st.builds(BlocksRequest, heights, st.integers(0, MAX_BLOCKS)),
     st.builds(CertifiedBlock, bodies, certificates()),
@@ -104,7 +110,7 @@ def test_certificates_come_back(certificate: Certificate) -> None:
 
 @settings(max_examples=400)
 @given(
-    st.binary(max_size=600) | st.tuples(st.integers(0, 11), st.binary(max_size=600)).map(lambda p: bytes([p[0]]) + p[1])
+    st.binary(max_size=600) | st.tuples(st.integers(0, 13), st.binary(max_size=600)).map(lambda p: bytes([p[0]]) + p[1])
 )
 def test_any_bytes_are_one_message_or_are_refused(payload: bytes) -> None:
     try:
@@ -136,8 +142,8 @@ def test_a_damaged_message_is_another_message_or_is_refused(message: Message, da
         (b"\xff" * 8, "tag 255 is no message's"),
         (b"\x06" + (MAX_HEIGHT).to_bytes(8, "big") + b"\x00\x01", "height"),
         (b"\x06" + bytes(8) + b"\x00\x11", "count 17, expected less than 17"),
-        (b"\x04" + b"\x00\x00", "a new view must have view changes"),
-        (b"\x04" + b"\xff\xff", "view changes 65535"),
+        (b"\x0c" + bytes(8) + b"\x00\x81", "votes 129, expected less than 129"),
+        (b"\x04" + bytes(24) + b"\xff\xff", "view changes 65535"),
         (b"\x09" + bytes(8) + b"\x00\x00\x00\x41" + bytes(65), "body length 65"),
         (b"\x09" + bytes(8) + b"\x00\x00\x00\x02" + bytes(3), "1 bytes too many"),
         (b"\x05" + bytes(16) + b"\x02", "flag 2"),
@@ -149,6 +155,6 @@ def test_refusals_say_what_was_wrong(payload: bytes, reason: str) -> None:
 
 
 def test_a_vote_of_the_wrong_phase_is_no_message() -> None:
-    vote = SignedVote(Vote(Epoch(0), Height(1), View(0), Phase.PROPOSE, bytes(32)), bytes(32), bytes(64))
-    with pytest.raises(InvalidPeerMessage, match="phase 1"):
+    vote = SignedVote(Vote(Epoch(0), Height(1), View(0), Phase.VIEW_CHANGE, bytes(32)), bytes(32), bytes(64))
+    with pytest.raises(InvalidPeerMessage, match="phase 4"):
         decode_message(encode_message(vote), max_body_bytes=MAX_BODY_BYTES)

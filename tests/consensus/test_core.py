@@ -42,7 +42,6 @@ from consensus.messages import (
     Proposal,
     Record,
     Status,
-    ViewChange,
 )
 from consensus.state import Stage
 from consensus.types import Epoch, Height, Phase, SignedVote, View
@@ -152,7 +151,7 @@ def test_a_verdict_that_comes_too_late_changes_nothing() -> None:
 def test_votes_and_proposals_for_two_blocks_do_not_mix() -> None:
     m = Machine()
     m.hear(1, m.proposal())
-    assert not m.hear(1, m.proposal(body=OTHER_BODY))  # the first one stands
+    assert not only(m.hear(1, m.proposal(body=OTHER_BODY)), Execute)  # the first one stands
     executed(m)
     for who in (1, 2, 3):
         m.hear(who, m.vote(who, Phase.PREPARE, block=OTHER))
@@ -300,15 +299,16 @@ def test_a_backup_recomputes_the_choice_and_refuses_another_block() -> None:
 def test_a_lying_new_view_is_rejected() -> None:
     m = Machine()
     certificate = m.certificate(Phase.PREPARE, who=(1, 2, 3))
-    stripped = replace(m.view_change(1, 1, certificate), prepared=None)
-    actions = m.hear(2, NewView((*sorted((stripped, m.view_change(2, 1), m.view_change(3, 1)), key=by_signer),)))
-    assert [type(action) for action in actions] == [Reject]
+    honest = m.new_view(1, m.view_change(1, 1, certificate), m.view_change(2, 1), m.view_change(3, 1))
+    stripped = tuple(replace(each, claim=None) for each in honest.departures)
+    for lie in (
+        replace(honest, departures=stripped, prepared=None),
+        replace(honest, prepared=None),
+        replace(honest, prepared=m.certificate(Phase.PREPARE, block=OTHER, who=(1, 2, 3))),
+        replace(honest, departures=honest.departures[1:]),
+    ):
+        assert [type(action) for action in m.hear(2, lie)] == [Reject]
     assert m.state.view == 0
-
-
-def by_signer(change: ViewChange) -> bytes:
-    """Sort key."""
-    return change.vote.signer
 
 
 def test_a_proposal_that_comes_before_its_new_view_is_kept() -> None:
