@@ -14,6 +14,7 @@ from node.driver.events import (
     PeerConnected,
     ProposalReady,
     Reject,
+    ReportEvidence,
     TimerFired,
     WorkAvailable,
 )
@@ -36,6 +37,7 @@ __all__ = [
     "PeerConnected",
     "ProposalReady",
     "Reject",
+    "ReportEvidence",
     "TimerFired",
     "WorkAvailable",
     "WriteAheadLog",
