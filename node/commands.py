@@ -79,6 +79,23 @@ def key(
 
 
 @app.command()
+def ready(
+    config: Annotated[Path, typer.Option(help="The node.toml of a data directory.")] = Path(CONFIG_NAME),
+    rpc: Annotated[str | None, typer.Option(help="The node to ask for the newest block; else its own.")] = None,
+) -> None:
+    """Sign the newest block with the node key, so that a member can show the consortium that this node is ready.
+
+    Example: gridpact node ready --config house/node.toml
+    """
+    from contracts.readiness import MAX_AGE_BLOCKS
+    from node.readiness import show_readiness
+
+    shown = show_readiness(load_config(config), rpc)
+    typer.echo(shown.token)
+    typer.echo(f"good until height {shown.height + MAX_AGE_BLOCKS}: hand it to a member before", err=True)
+
+
+@app.command()
 def run(
     config: Annotated[Path, typer.Option(help="The node.toml of a data directory.")] = Path(CONFIG_NAME),
 ) -> None:

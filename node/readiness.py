@@ -1,0 +1,99 @@
+"""Proof that this node follows the chain: its node key signs the newest block that a running node knows."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from typing import Any
+
+from nacl.signing import SigningKey
+
+from contracts.readiness import Readiness, ready_bytes
+from node.config import NodeConfig
+from node.errors import GridpactError
+from node.genesis import canonical_json, load_genesis
+from node.keys import load_key, read_passphrase
+from node.parsing import parse_hex
+
+REQUEST_TIMEOUT_S = 10.0
+MAX_ANSWER_BYTES = 16 * 1024 * 1024  # the genesis file is the largest thing asked for: 4 MiB
+
+
+class NodeUnanswered(GridpactError):
+    """A node's RPC did not say what was asked."""
+
+    def __init__(self, url: str, reason: str) -> None:
+        super().__init__(f"node {url}: {reason}; expected a running gridpact node")
+        self.url = url
+        self.reason = reason
+
+
+class OtherChain(GridpactError):
+    """A node serves another chain than that of our genesis file."""
+
+    def __init__(self, url: str, genesis: str) -> None:
+        super().__init__(f"node {url}: it serves another chain; expected that of {genesis}")
+        self.url = url
+
+
+def show_readiness(config: NodeConfig, url: str | None = None) -> Readiness:
+    """Sign the newest block of a running node with the node key of `config`.
+
+    Args:
+        config: of the data directory whose key signs.
+        url: the node to ask for the newest block; None for the data directory's own.
+
+    Raises:
+        NodeUnanswered: it does not answer.
+        OtherChain: it serves another genesis file.
+        KeyFileError: the node key cannot be opened.
+    """
+    target = url or _own_url(config)
+    genesis = load_genesis(config.genesis)
+    found = _ask(target, "grid_genesis")
+    if not isinstance(found, dict) or canonical_json(found) != canonical_json(genesis.content):
+        raise OtherChain(target, str(config.genesis))
+    _, genesis_hash = _block(target, "0x0")
+    height, block_hash = _block(target, "latest")
+    seed = load_key(config.key, read_passphrase(config.passphrase_file))
+    message = ready_bytes(genesis.chain_id, genesis_hash, height, block_hash)
+    return Readiness(height, bytes(SigningKey(seed).sign(message).signature))
+
+
+def _own_url(config: NodeConfig) -> str:
+    host, port = config.rpc_listen
+    return f"http://{'127.0.0.1' if host in ('0.0.0.0', '') else host}:{port}"
+
+
+def _block(url: str, which: str) -> tuple[int, bytes]:
+    block = _ask(url, "eth_getBlockByNumber", which, False)
+
+    def malformed() -> NodeUnanswered:
+        return NodeUnanswered(url, f"block {which} is {str(block)[:100]}")
+
+    if not isinstance(block, Mapping) or not isinstance(block.get("hash"), str):
+        raise malformed()
+    try:
+        height = int(str(block.get("number")), 16)
+    except ValueError:
+        raise malformed() from None
+    return height, parse_hex(block["hash"], 32, malformed)
+
+
+def _ask(url: str, method: str, *params: object) -> Any:
+    body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": list(params)}).encode()
+    if not url.startswith(("http://", "https://")):
+        raise NodeUnanswered(url, "the address does not begin with http:// or https://")
+    try:
+        request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=REQUEST_TIMEOUT_S) as response:
+            answer = json.loads(response.read(MAX_ANSWER_BYTES))
+    except urllib.error.URLError as error:
+        raise NodeUnanswered(url, f"{method}: no answer ({error.reason})") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise NodeUnanswered(url, f"{method}: no answer ({error})") from None
+    if not isinstance(answer, dict) or "result" not in answer:
+        raise NodeUnanswered(url, f"{method}: answered {str(answer)[:200]}")
+    return answer["result"]
