@@ -221,10 +221,11 @@ def _open(state: State) -> Actions:
     """Go after the work in the present view: propose, or hold the leader to it (§4.5.2)."""
     if state.stage is Stage.WAITING:
         yield from _arm(state)
-        if state.leading and state.voting:
+        if not state.leading:
+            if state.proposal is None:
+                yield ForwardWork(state.leader)
+        elif state.voting:
             yield from _lead(state)
-        elif state.proposal is None:
-            yield ForwardWork(state.leader)
 
 
 def _arm(state: State) -> Actions:

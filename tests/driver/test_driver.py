@@ -10,7 +10,7 @@ import pytest
 
 from consensus.codec import decode_message, encode_certificate, encode_message
 from consensus.inputs import Timer, TimerKind
-from consensus.messages import BlocksRequest, CertifiedBlock, Status
+from consensus.messages import BlocksRequest, CertifiedBlock, Proposal, Recalled, Status
 from consensus.types import Height, Phase, View
 from node.driver import (
     BuildProposal,
@@ -40,6 +40,7 @@ class World:
         self.blocks: dict[int, tuple[bytes, bytes]] = {}
         self.broken = False
         self.machine = Machine(size=size, me=me)
+        self.key = self.machine.validators.keys[me]
         config = DriverConfig(DOMAIN, hash_of_body, MAX_BODY_BYTES)
         self.driver = Driver(
             config,
@@ -78,6 +79,17 @@ class World:
     def certified_block(self, height: int) -> tuple[bytes, bytes] | None:
         return self.blocks.get(height)
 
+    def begin(self) -> None:
+        """Start, and let a quorum say that it holds no forgotten votes of ours."""
+        self.driver.start()
+        self.answer()
+
+    def answer(self) -> None:
+        """Let a quorum answer the question after a restart."""
+        for who in (each for each in range(3) if self.machine.validators.keys[each] != self.key):
+            answer = encode_message(Recalled(H, ()))
+            self.driver.handle(MessageReceived(self.machine.validators.keys[who], answer))
+
     def names(self) -> list[str]:
         """Return the calls' names since the last time."""
         names = [name for name, _ in self.calls]
@@ -87,7 +99,7 @@ class World:
 
 def test_one_write_for_all_records_of_an_event_before_anything_leaves() -> None:
     world = World(me=1)
-    world.driver.start()
+    world.begin()
     assert world.driver.handle(WorkAvailable()) == [BuildProposal(H, V0)]
     world.names()
     assert world.driver.handle(ProposalReady(H, V0, BLOCK, BODY)) == []
@@ -97,6 +109,7 @@ def test_one_write_for_all_records_of_an_event_before_anything_leaves() -> None:
 
 def test_nothing_leaves_when_the_log_cannot_be_written() -> None:
     world = World(me=1)
+    world.begin()
     world.driver.handle(WorkAvailable())
     world.broken = True
     world.names()
@@ -141,11 +154,16 @@ def test_serving_is_bounded_in_number_and_bytes(monkeypatch: pytest.MonkeyPatch)
 def test_the_log_of_a_restart_is_read_back(tmp_path: Path) -> None:
     log = WriteAheadLog(tmp_path / "wal", b"me")
     world = World(me=1, log=log)
+    world.begin()
     world.driver.handle(WorkAvailable())
     world.driver.handle(ProposalReady(H, V0, BLOCK, BODY))
     log.close()
     again = World(me=1, log=WriteAheadLog(tmp_path / "wal", b"me"))
     again.driver.start()
+    assert again.driver.abstaining
+    assert not [message for name, message in again.calls if isinstance(message, Proposal)]
+    again.answer()
+    assert not again.driver.abstaining
     assert world.machine.proposal() in [message for name, message in again.calls if name == "broadcast"]
 
 
