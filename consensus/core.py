@@ -2,18 +2,7 @@
 
 Source: Castro and Liskov, "Practical Byzantine Fault Tolerance", OSDI 1999; sections are cited beside the branches.
 
-                          work, and we lead
-       ┌───────── WAITING ─────────────────► BUILDING
-       │             ▲ │ proposal                │ our block
-       │             │ ▼                         ▼
-       │             │ EXECUTING ──valid──► PREPARING ──q PREPARE──► PREPARED
-       │    NEW-VIEW │     │                     │                       │
-       │    for it   │     │ invalid             │                       │
-       ▼             │     ▼                     ▼                       ▼
-       └──────────► CHANGING to view + 1, or higher ◄────────────────────┘
-         the view timer runs out, or f+1 others want a higher view
-
-       any stage ──q COMMIT or a certified block──► DECIDED ──committed──► WAITING at height + 1, view 0
+Which stage follows which, and why, is `consensus.state.MOVES`; the diagram in docs/consensus.md is made from it.
 
 Actions are yielded in the order in which they must happen: what is persisted is durable before what follows leaves.
 """
@@ -271,13 +260,13 @@ def _lead(state: State) -> Actions:
     if block_hash is not None:
         yield from _cast(state, Phase.PROPOSE, block_hash)
     else:
-        state.stage = Stage.BUILDING
+        state.move(Stage.BUILDING)
         yield BuildProposal(state.height, state.view)
 
 
 def _on_proposal_ready(state: State, event: ProposalReady) -> Actions:
     if (event.height, event.view) == (state.height, state.view) and state.stage is Stage.BUILDING:
-        state.stage = Stage.WAITING
+        state.move(Stage.WAITING)
         state.keep_body(event.block_hash, event.body)
         state.valid.add(event.block_hash)  # a leader does not execute its own block twice
         yield from _cast(state, Phase.PROPOSE, event.block_hash)
@@ -366,7 +355,7 @@ def _accept(state: State, proposal: Proposal) -> Actions:
         yield from _change_view(state, View(state.view + 1))  # §4.4: the leader disregards its own NEW-VIEW
         return
     state.work = True
-    state.stage = Stage.EXECUTING
+    state.move(Stage.EXECUTING)
     yield from sync.wake(state)
     yield from _arm(state)
     if state.certificate is not None:
@@ -390,7 +379,7 @@ def _on_executed(state: State, event: Executed) -> Actions:
 
 
 def _prepare(state: State, block_hash: bytes) -> Actions:
-    state.stage = Stage.PREPARING
+    state.move(Stage.PREPARING)
     yield from _cast(state, Phase.PREPARE, block_hash)
     yield from _check_prepared(state)
 
@@ -440,7 +429,7 @@ def _check_prepared(state: State) -> Actions:
     block_hash = state.proposal.vote.vote.block_hash
     prepares = state.votes_for(state.view, Phase.PREPARE, block_hash)
     if len(prepares) >= state.validators.quorum:
-        state.stage = Stage.PREPARED
+        state.move(Stage.PREPARED)
         state.prepared = assemble(prepares)
         yield from _cast(state, Phase.COMMIT, block_hash)
 
@@ -455,7 +444,7 @@ def _decide(state: State, certificate: Certificate) -> Actions:
     if body is None:
         yield from sync.fetch_body(state, certificate.block_hash)
         return
-    state.stage = Stage.DECIDED
+    state.move(Stage.DECIDED)
     yield Cancel(TimerKind.VIEW)
     yield Cancel(TimerKind.FETCH)
     yield CommitBlock(state.height, certificate.block_hash, body, certificate)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 
@@ -32,6 +32,31 @@ class Stage(Enum):
     PREPARED = "prepared"  # holds a quorum of PREPARE, has voted COMMIT
     CHANGING = "changing"  # has left the view before, waits for NEW-VIEW
     DECIDED = "decided"  # holds certificate and body; the block is being committed
+
+
+def _moves() -> dict[tuple[Stage, Stage], str]:
+    named = {
+        (Stage.WAITING, Stage.BUILDING): "work, and we lead (§4.2)",
+        (Stage.BUILDING, Stage.WAITING): "our block is built",
+        (Stage.WAITING, Stage.EXECUTING): "the leader's PROPOSE (§4.2, pre-prepare)",
+        (Stage.BUILDING, Stage.EXECUTING): "our own PROPOSE of before a restart",
+        (Stage.EXECUTING, Stage.PREPARING): "valid: PREPARE (§4.2)",
+        (Stage.PREPARING, Stage.PREPARED): "q PREPAREs: COMMIT (§4.2, prepared)",
+        (Stage.CHANGING, Stage.WAITING): "NEW-VIEW (§4.4)",
+        (Stage.CHANGING, Stage.CHANGING): "timer, or f+1 want a higher view (§4.5.2)",
+    }
+    acting = (Stage.WAITING, Stage.BUILDING, Stage.EXECUTING, Stage.PREPARING, Stage.PREPARED)
+    for stage in acting:
+        cause = "invalid, " if stage is Stage.EXECUTING else "disobeys NEW-VIEW, " if stage is Stage.WAITING else ""
+        named[stage, Stage.CHANGING] = f"{cause}timer, or f+1 want a higher view (§4.4, §4.5.2)"
+        named.setdefault((stage, Stage.WAITING), "NEW-VIEW of a higher view (§4.4)")
+    for stage in (*acting, Stage.CHANGING):
+        named[stage, Stage.DECIDED] = "q COMMITs (§4.2, committed-local), or a certified block"
+    return named
+
+
+MOVES: Mapping[tuple[Stage, Stage], str] = _moves()
+"""Every move within a height, with its cause. From DECIDED the next height begins, WAITING in view 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,9 +226,16 @@ class State:
             self.valid.discard(spare)
             self.durable.discard(spare)
 
+    def move(self, stage: Stage) -> None:
+        """Go to a stage; one that does not follow is our own bug, and nothing may be sent after it."""
+        if (self.stage, stage) not in MOVES:
+            raise AssertionError(f"{self.stage.value} is not followed by {stage.value}")
+        self.stage = stage
+
     def go_to(self, view: View, stage: Stage) -> None:
         """Begin another view: forget what belonged to the one before, and votes that are too far off now."""
-        self.view, self.stage = view, stage
+        self.move(stage)
+        self.view = view
         self.new_view = self.choice = self.proposal = None
         self.lacking = {}
         if self.early is not None and self.early.vote.vote.view < view:
