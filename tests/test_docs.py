@@ -1,0 +1,32 @@
+"""What documents show of the code is made from the code."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from consensus.diagram import diagram
+
+DOCS = Path(__file__).parent.parent / "docs"
+
+
+def test_the_state_diagram_is_that_of_the_code() -> None:
+    text = (DOCS / "consensus.md").read_text(encoding="utf-8")
+    shown = re.search(r"<!-- diagram -->\n```mermaid\n(.*)\n```\n<!-- /diagram -->", text, re.DOTALL)
+    assert shown is not None
+    assert shown[1] == diagram(), "renew it from `python -m consensus.diagram`"
+
+
+def test_the_rules_name_functions_that_exist() -> None:
+    text = (DOCS / "consensus.md").read_text(encoding="utf-8")
+    rules = text.partition("## The rules")[2].partition("## Restarts")[0]
+    names = {name.rpartition(".")[2] for name in re.findall(r"`((?:\w+\.)*\w+)`", rules)} - {"heartbeat_ms"}
+    root = DOCS.parent
+    code = "\n".join(
+        path.read_text(encoding="utf-8")
+        for folder in (root / "consensus", root / "node" / "driver")
+        for path in sorted(folder.glob("*.py"))
+    )
+    modules = {path.stem for folder in ("consensus", "node/driver") for path in (root / folder).glob("*.py")}
+    missing = {name for name in names if f"def {name}(" not in code and f"{name}:" not in code} - modules
+    assert not missing
