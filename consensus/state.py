@@ -40,8 +40,8 @@ def _moves() -> dict[tuple[Stage, Stage], str]:
         (Stage.BUILDING, Stage.WAITING): "our block is built",
         (Stage.WAITING, Stage.EXECUTING): "the leader's PROPOSE (§4.2, pre-prepare)",
         (Stage.BUILDING, Stage.EXECUTING): "our own PROPOSE of before a restart",
-        (Stage.EXECUTING, Stage.PREPARING): "valid: PREPARE (§4.2)",
-        (Stage.PREPARING, Stage.PREPARED): "q PREPAREs: COMMIT (§4.2, prepared)",
+        (Stage.EXECUTING, Stage.PREPARING): "found valid, PREPARE (§4.2)",
+        (Stage.PREPARING, Stage.PREPARED): "q PREPAREs, COMMIT (§4.2, prepared)",
         (Stage.CHANGING, Stage.WAITING): "NEW-VIEW (§4.4)",
         (Stage.CHANGING, Stage.CHANGING): "timer, or f+1 want a higher view (§4.5.2)",
     }
