@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from consensus.actions import (
@@ -35,11 +35,13 @@ from consensus.codec import (
 )
 from consensus.core import step
 from consensus.inputs import Committed, Input, Received, Signed, Started
-from consensus.messages import Body, CertifiedBlock, Record, ViewChange
-from consensus.state import Config, Recollection, Stage, recover
+from consensus.messages import Body, CertifiedBlock, Message, Proposal, Record, ViewChange
+from consensus.state import VIEW_HORIZON, Config, Recollection, Stage, recover
 from consensus.types import Domain, Height, SignedVote, ValidatorSet, View
-from node.driver.events import Effect, Event, MessageReceived
-from node.driver.ports import Archive, Clock, Log, Signer, Transport
+from node.driver.compact import Ask, Assembled, BodyFormat, Compact, Outcome
+from node.driver.compact_messages import decode_compact, is_compact
+from node.driver.events import Effect, Event, MessageReceived, WorkAvailable
+from node.driver.ports import Archive, Clock, Log, Signer, TransactionSource, Transport
 from node.driver.signer import Contradiction
 
 SERVED_BYTES = 1024 * 1024  # certified blocks sent for one request, beyond the first: a second on a fast line
@@ -60,6 +62,7 @@ class DriverConfig:
         view_timeout_ms, max_view_timeout_ms: the first view's timeout, doubled with every view, and its cap.
         status_ms: how often STATUS is exchanged while a height is open; ten times less often when idle.
         heartbeat_ms: after how long an idle leader proposes an empty block; 0: never.
+        body_format: how a body is taken apart, so that proposals may travel compact; None: they travel whole.
     """
 
     domain: Domain
@@ -69,6 +72,7 @@ class DriverConfig:
     max_view_timeout_ms: int = 30_000
     status_ms: int = 300
     heartbeat_ms: int = 0
+    body_format: BodyFormat | None = None
 
 
 class Driver:
@@ -79,6 +83,7 @@ class Driver:
         height: the height to decide next: the committed head's + 1.
         validators: the validators of `height`.
         restored: whether older data were put back since it last voted: it then abstains until that is safe.
+        source: the pool, from which compact proposals are put together; without it proposals travel whole.
     """
 
     def __init__(
@@ -93,6 +98,7 @@ class Driver:
         signer: Signer,
         archive: Archive,
         restored: bool = False,
+        source: TransactionSource | None = None,
     ) -> None:
         self._clock = clock
         self._transport = transport
@@ -102,10 +108,21 @@ class Driver:
         self._max_body_bytes = config.max_body_bytes
         records = [decode_record(raw, max_body_bytes=MAX_RECORD_BODY_BYTES) for raw in log.records()]
         signer.restore(vote.vote for vote in map(_own_vote, records) if vote is not None)
+        self._compact: Compact | None = None
+        if config.body_format is not None and source is not None:
+            self._compact = Compact(
+                config.body_format,
+                source,
+                domain=config.domain,
+                hash_of_body=config.hash_of_body,
+                max_body_bytes=config.max_body_bytes,
+                expects=self._expects,
+            )
+            self._compact.advance(Height(height))
         core_config = Config(
             me=signer.node_key,
             domain=config.domain,
-            hash_of_body=config.hash_of_body,
+            hash_of_body=config.hash_of_body if self._compact is None else self._compact.hash_of_body,
             max_body_bytes=config.max_body_bytes,
             view_timeout_ms=config.view_timeout_ms,
             max_view_timeout_ms=config.max_view_timeout_ms,
@@ -159,13 +176,45 @@ class Driver:
         Raises:
             WriteAheadLogError: the log cannot be written. The node must stop; it is safe to start it again.
         """
-        if not isinstance(event, MessageReceived):
-            return self._run(event)
+        if isinstance(event, MessageReceived):
+            return self._on_payload(event.sender, event.payload)
+        effects = self._run(event)
+        if isinstance(event, WorkAvailable) and self._compact is not None:
+            effects += self._follow(self._compact.retry())
+        return effects
+
+    def _on_payload(self, sender: bytes, payload: bytes) -> list[Effect]:
         try:
-            message = decode_message(event.payload, max_body_bytes=self._max_body_bytes)
+            if self._compact is not None and is_compact(payload):
+                compact = decode_compact(payload, max_body_bytes=self._max_body_bytes)
+                return self._follow(self._compact.receive(sender, compact))
+            message = decode_message(payload, max_body_bytes=self._max_body_bytes)
         except InvalidPeerMessage as error:
-            return [Reject(event.sender, error.reason)]
-        return self._run(Received(event.sender, message))
+            return [Reject(sender, error.reason)]
+        return self._run(Received(sender, message))
+
+    def _follow(self, outcomes: Iterable[Outcome]) -> list[Effect]:
+        effects: list[Effect] = []
+        for outcome in outcomes:
+            match outcome:
+                case Ask(to, payload):
+                    self._transport.send(to, payload)
+                case Assembled(sender, proposal):
+                    effects += self._run(Received(sender, proposal))
+                case Reject():
+                    effects.append(outcome)
+        return effects
+
+    def _expects(self, signed: SignedVote) -> bool:
+        """Return whether the core would look at a proposal with this vote; nothing is put together for others."""
+        state, vote = self._state, signed.vote
+        if vote.height != state.height:
+            return vote.height == state.height + 1 and signed.signer in state.validators
+        if state.stage is Stage.DECIDED or not state.view <= vote.view <= state.view + VIEW_HORIZON:
+            return False
+        kept = state.proposal if vote.view == state.view and state.entered else state.early
+        leads = signed.signer == state.validators.leader(vote.height, vote.view)
+        return leads and (kept is None or kept.vote.vote.view > vote.view)
 
     def _run(self, event: Input) -> list[Effect]:
         """Step until nothing is left to sign; then one write of all records; then everything that leaves."""
@@ -184,6 +233,8 @@ class Driver:
                     leaving.append(action)
         if isinstance(event, Committed) and self._state.height > height:
             self._log.clear()
+        if self._compact is not None:
+            self._compact.advance(self._state.height)
         if records:
             self._log.append([encode_record(record) for record in records])
         return [effect for action in leaving for effect in self._leave(action)]
@@ -203,9 +254,9 @@ class Driver:
     def _leave(self, action: Action) -> list[Effect]:
         match action:
             case Send(to, message):
-                self._transport.send(to, encode_message(message))
+                self._transport.send(to, self._encode(message, to))
             case Broadcast(message):
-                self._transport.broadcast(encode_message(message))
+                self._transport.broadcast(self._encode(message, None))
             case Schedule(timer, delay_ms):
                 self._clock.schedule(timer, delay_ms)
             case Cancel(kind):
@@ -217,6 +268,11 @@ class Driver:
             case Sign() | Persist():
                 raise AssertionError("signed and persisted before anything leaves")
         return []
+
+    def _encode(self, message: Message, to: bytes | None) -> bytes:
+        if self._compact is not None and isinstance(message, Proposal):
+            return self._compact.encode(message, to, self._state.validators.size - 1)
+        return encode_message(message)
 
     def _serve(self, to: bytes, height: Height, count: int) -> None:
         served_bytes = 0

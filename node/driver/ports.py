@@ -65,3 +65,10 @@ class Archive(Protocol):
 
     def certified_block(self, height: int) -> tuple[bytes, bytes] | None:
         """Return (body, encoded certificate) of a committed height; None if there is none."""
+
+
+class TransactionSource(Protocol):
+    """The pool, as compact proposals need it."""
+
+    def __call__(self, transaction_hash: bytes, /) -> bytes | None:
+        """Return the bytes of a waiting transaction by its hash; None if it is not there."""
