@@ -18,7 +18,7 @@ from node.driver import DriverConfig, MessageReceived, TimerFired, WriteAheadLog
 from node.driver.signer import Contradiction, LocalSigner
 from tests.consensus.machine import Machine
 from tests.simulation.cluster import DOMAIN, MAX_BODY_BYTES, Cluster, NetworkModel, Node
-from tests.simulation.ledger import FORBIDDEN, MAGIC, NO_PARENT, hash_of_body
+from tests.simulation.ledger import FORBIDDEN, NO_PARENT, encode_body, hash_of_body
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -182,7 +182,7 @@ def test_an_equivocating_leader_forks_nothing_and_stops_nothing() -> None:
     cluster.start(0, 2, 3)  # we speak for 1, who leads height 1
     forger = Machine(size=4, height=1, domain=DOMAIN)
     cluster.watch.liars = {forger.validators.keys[1]}
-    bodies = [MAGIC + bytes([0, 1, 0, 0, 0, number]) + NO_PARENT for number in (1, 2)]
+    bodies = [encode_body(1, number, NO_PARENT, 0, []) for number in (1, 2)]
     for receiver, body in ((0, bodies[0]), (2, bodies[0]), (3, bodies[1])):
         proposal = forger.proposal(body=body)
         block_hash = proposal.vote.vote.block_hash
@@ -285,7 +285,7 @@ for number in range(5):
     cluster.run_until(cluster.all_committed)
 cluster.start(1)
 cluster.run_until(cluster.all_committed)
-sys.stdout.write(sha256("\\n".join(cluster.trace).encode()).hexdigest())
+sys.stdout.write(sha256(repr(list(cluster.trace)).encode()).hexdigest())
 """
 
 

@@ -116,6 +116,14 @@ class RealApplication:
         """The validators of the next height."""
         return self._application.validators()
 
+    def trusted(self) -> frozenset[bytes]:
+        """The node keys whose connections are accepted."""
+        return frozenset(self.validators().keys)
+
+    def waiting(self) -> bool:
+        """Whether there is anything to be decided."""
+        return bool(self.pending())
+
     def submit(self, transaction: bytes) -> None:
         """Take a raw transaction into the pool, if the pool takes it."""
         with self.store.read() as view, contextlib.suppress(InvalidTransaction):

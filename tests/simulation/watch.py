@@ -1,0 +1,168 @@
+"""What must always hold, checked while a cluster runs; see `docs/architecture.md` for the invariants."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING
+
+from consensus.certificates import Certificate, InvalidCertificate, verify
+from consensus.codec import decode_certificate
+from consensus.messages import CertifiedBlock, Message, NewView, Proposal, ViewChange
+from consensus.state import MAX_AHEAD_MESSAGES, MAX_BODIES, VIEW_HORIZON, State
+from consensus.types import Domain, Phase, SignedVote, ValidatorSet, Vote, signature_holds
+from consensus.viewchange import votes_of
+
+if TYPE_CHECKING:
+    from tests.simulation.node import Node
+
+
+class Violation(AssertionError):
+    """Something that must always hold did not."""
+
+
+@dataclass
+class Durable:
+    """What a node's log holds of its newest height."""
+
+    votes: set[Vote] = field(default_factory=set)
+    prepared: set[bytes] = field(default_factory=set)
+    bodies: set[bytes] = field(default_factory=set)
+
+
+VoteKey = tuple[bytes, int, int, Phase]
+ANY_COLLECTION = 64  # elements a member in whatever collection of the core has no bound of its own below
+
+
+@dataclass
+class Watch:
+    """No fork, no contradiction, nothing sent before it is durable, nobody honest blamed, bounded memory.
+
+    Args:
+        domain: the chain.
+        blocks, bodies: of every committed height: its hash and its bytes.
+        validators: of every height that somebody worked on.
+        votes: what every honest key said.
+        views: the highest view of each height that a NEW-VIEW was sent for.
+        proposals: of honest nodes, each once.
+        liars: keys that are not honest, or that somebody else speaks for.
+        blamed: who was proved to have signed two things.
+        unblamed: equivocations of which both halves reached an honest node that had to report them.
+    """
+
+    domain: Domain
+    blocks: dict[int, bytes] = field(default_factory=dict)
+    bodies: dict[int, bytes] = field(default_factory=dict)
+    validators: dict[int, ValidatorSet] = field(default_factory=dict)
+    votes: dict[VoteKey, bytes] = field(default_factory=dict)
+    views: dict[int, int] = field(default_factory=dict)
+    proposals: list[Proposal] = field(default_factory=list)
+    liars: set[bytes] = field(default_factory=set)
+    blamed: set[VoteKey] = field(default_factory=set)
+    counts: Counter[str] = field(default_factory=Counter)
+    _proposed: set[SignedVote] = field(default_factory=set)
+
+    def committed(self, node: Node, height: int, body: bytes, block_hash: bytes, certificate: Certificate) -> None:
+        """A node has committed a block, certified by the validators of its height."""
+        if self.blocks.setdefault(height, block_hash) != block_hash:
+            raise Violation(f"fork at height {height}: node {node.index} commits {block_hash.hex()}")
+        if self.bodies.setdefault(height, body) != body:
+            raise Violation(f"node {node.index} commits other bytes at height {height}")
+        self._certified(node, certificate, height, block_hash)
+        node.committed_height = height
+
+    def works_on(self, node: Node, height: int, validators: ValidatorSet) -> None:
+        """A node begins a height."""
+        if self.validators.setdefault(height, validators) != validators:
+            raise Violation(f"node {node.index} has other validators of height {height}")
+
+    def _certified(self, node: Node, certificate: Certificate, height: int, block_hash: bytes) -> None:
+        try:
+            if height in self.validators:
+                verify(certificate, self.validators[height], self.domain)
+        except InvalidCertificate as error:
+            raise Violation(f"node {node.index}, height {height}: {error.reason}") from error
+        if (certificate.height, certificate.block_hash) != (height, block_hash):
+            raise Violation(f"node {node.index} commits height {height} by a certificate for {certificate.vote}")
+
+    def sent(self, node: Node, message: Message) -> None:
+        """An honest node sends a message."""
+        match message:
+            case SignedVote():
+                self._vote(node, message)
+            case Proposal(vote, _):
+                self._vote(node, vote)
+                if vote not in self._proposed:
+                    self._proposed.add(vote)
+                    self.proposals.append(message)
+            case ViewChange(vote, _):
+                self._vote(node, vote)
+            case NewView():
+                self.views[message.height] = max(self.views.get(message.height, 0), message.view)
+                for vote in votes_of(message):
+                    self._vote(node, vote)
+            case CertifiedBlock(_, certificate):
+                self._certified(node, certificate, certificate.height, self.blocks.get(certificate.height, b""))
+
+    def _vote(self, node: Node, signed: SignedVote) -> None:
+        vote = signed.vote
+        key = (signed.signer, vote.height, vote.view, vote.phase)
+        if signed.signer not in self.liars and self.votes.setdefault(key, vote.block_hash) != vote.block_hash:
+            if not signature_holds(self.domain, signed):
+                raise Violation(f"node {node.index} passes on what nobody signed: {vote}")
+            raise Violation(f"{signed.signer.hex()[:8]} contradicts itself: {vote}")
+        if signed.signer == node.key:
+            durable = node.durable()
+            if vote not in durable.votes:
+                raise Violation(f"node {node.index} sent what it had not written down: {vote}")
+            if vote.phase is Phase.COMMIT and vote.block_hash not in durable.prepared & durable.bodies:
+                raise Violation(f"node {node.index} sent COMMIT before body and prepared certificate were durable")
+
+    def evidence(self, node: Node, first: SignedVote, second: SignedVote) -> None:
+        """An honest node reports that somebody signed two things where one is signed."""
+        one, other = first.vote, second.vote
+        key = (first.signer, one.height, one.view, one.phase)
+        if first.signer in node.cluster.honest_keys():
+            raise Violation(f"node {node.index} blames honest {first.signer.hex()[:8]}: {one}, {other}")
+        same = (second.signer, other.height, other.view, other.phase, other.epoch) == (*key, one.epoch)
+        holds = signature_holds(self.domain, first) and signature_holds(self.domain, second)
+        if not (same and holds and one.block_hash < other.block_hash):
+            raise Violation(f"node {node.index} reports what proves nothing: {first}, {second}")
+        self.blamed.add(key)
+        self.counts["evidence"] += 1
+
+    def started(self, node: Node) -> None:
+        """A node has opened what its disk holds; the power may have gone before it could say what it committed."""
+        application = node.application
+        if application.head_height < node.committed_height:
+            raise Violation(f"node {node.index} lost height {node.committed_height}")
+        for height in range(node.committed_height + 1, application.head_height + 1):
+            body, raw = application.certified_block(height) or (b"", b"")
+            certificate = decode_certificate(raw)
+            self.committed(node, height, body, certificate.block_hash, certificate)
+
+    def memory(self, node: Node, state: State) -> None:
+        """Whatever peers sent, no collection of the core grows beyond its bound."""
+        members = state.validators.size
+        views = 2 * VIEW_HORIZON + 2
+        bounds = {
+            "votes": views * len(Phase),
+            "view_changes": members,
+            "bodies": MAX_BODIES + 2,
+            "valid": MAX_BODIES + 2,
+            "durable": MAX_BODIES + 2,
+            "signed": len(Phase) * (state.view + 1),
+            "heights": members,
+            "lacking": members,
+        }
+        for each in fields(state):
+            value = getattr(state, each.name)
+            if isinstance(value, dict | set | list | tuple):
+                bound = bounds.get(each.name, ANY_COLLECTION * max(members, 4))
+                if len(value) > bound:
+                    raise Violation(f"node {node.index} holds {len(value)} {each.name}, expected at most {bound}")
+        if any(len(votes) > members for votes in state.votes.values()):
+            raise Violation(f"node {node.index} holds more votes of one phase than there are members")
+        for messages in state.ahead._messages.values():
+            if len(messages) > MAX_AHEAD_MESSAGES:
+                raise Violation(f"node {node.index} keeps {len(messages)} messages ahead of one peer")
