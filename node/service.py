@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import logging
 import signal
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
@@ -20,12 +21,14 @@ from eth_hash.auto import keccak
 
 from consensus.codec import encode_certificate
 from consensus.inputs import Timer, TimerKind
+from consensus.state import Stage
 from consensus.types import Domain, ValidatorSet
 from node.application import Application, BlockRefused, Prepared, make_genesis
-from node.chain.assembly import hash_of_body
+from node.chain.assembly import hash_of_body, join_body, split_body
 from node.chain.transaction import InvalidTransaction, Transaction, decode_transaction
 from node.clock import ChainClock
 from node.config import DATABASE_NAME, WAL_NAME, NodeConfig
+from node.driver.compact import BodyFormat
 from node.driver.driver import Driver, DriverConfig
 from node.driver.events import (
     BuildProposal,
@@ -47,7 +50,7 @@ from node.driver.signer import LocalSigner
 from node.driver.wal import WriteAheadLog
 from node.execution import Executor
 from node.genesis import Genesis, load_genesis
-from node.gossip import Gossip, decode_transactions
+from node.gossip import Gossip
 from node.keys import load_key, read_passphrase
 from node.mempool import Mempool
 from node.p2p import Channel, NetworkIdentity, PeerNetwork
@@ -57,6 +60,7 @@ from node.rules import RuleBook, Rules
 from node.state import StateReader
 from node.storage import CorruptValue, Store
 
+FORWARD_AFTER = 0.25  # of the view timeout: well before the view is given up
 MAX_CANDIDATES = 2_000  # taken from the pool for one block: more than a full block of transfers
 GIB = 1 << 30
 
@@ -162,7 +166,12 @@ class Validator:
             self._on_message,
             on_connect=self._on_connect,
         )
-        self._gossip = Gossip(self._network)
+        self._gossip = Gossip(
+            self._network,
+            self._waiting,
+            later=lambda delay_s, act: asyncio.get_running_loop().call_later(delay_s, act),
+            now=time.monotonic,
+        )
         self._timers = LoopClock(lambda timer: self._handle(TimerFired(timer)))
         with self._store.read() as view:
             height = view.head_height + 1
@@ -173,6 +182,7 @@ class Validator:
                 max_body_bytes=rules.max_block_bytes,
                 view_timeout_ms=rules.view_timeout_ms,
                 max_view_timeout_ms=rules.max_view_timeout_ms,
+                body_format=BodyFormat(split_body, join_body, keccak),
             ),
             height=height,
             validators=self._application.validators(),
@@ -181,6 +191,7 @@ class Validator:
             log=self._wal,
             signer=signer,
             archive=StoreArchive(self._store),
+            source=self._waiting,
         )
         host, port = config.rpc_listen
         self._rpc = RpcServer(self, RpcConfig(host=host, port=port, hosts=config.rpc_hosts))
@@ -260,8 +271,11 @@ class Validator:
                     self._spawn(self._execute(effect))
                 case CommitBlock():
                     self._spawn(self._commit(effect))
-                case ForwardWork(leader):
-                    self._gossip.forward(leader, self._candidates())
+                case ForwardWork():
+                    # Gossip has told the leader of it already, unless a transaction got lost: then it does not propose.
+                    delay_s = FORWARD_AFTER * self._rule_book.rules_at(self._driver.height).view_timeout_ms / 1000
+                    position = (self._driver.height, self._driver.view)
+                    asyncio.get_running_loop().call_later(delay_s, self._remind, position)
                 case Reject(sender, reason):
                     self._network.complain(sender.hex()[:16], reason)
 
@@ -318,6 +332,16 @@ class Validator:
         for listener in list(self._head_listeners):
             listener(effect.height)
 
+    def _remind(self, position: tuple[int, int]) -> None:
+        """Tell the leader what waits, if since then it has not proposed."""
+        idle = (self._driver.height, self._driver.view) == position and self._driver.stage is Stage.WAITING
+        if idle and not self._stop.is_set():
+            self._gossip.announce(self._driver.leader, (tx.hash for tx in self._candidates()))
+
+    def _waiting(self, transaction_hash: bytes) -> bytes | None:
+        tx = self._mempool.get(transaction_hash)
+        return None if tx is None else tx.raw
+
     def _candidates(self) -> list[Transaction]:
         with self._store.read() as view:
             return list(islice(self._mempool.executable(view.state, open_accounts=self._open_accounts), MAX_CANDIDATES))
@@ -329,7 +353,7 @@ class Validator:
             self._handle(MessageReceived(node_key, payload))
             return
         try:
-            raws = decode_transactions(payload)
+            raws = self._gossip.receive(node_key, payload)
         except ValueError as error:
             self._network.complain(node_key.hex()[:16], str(error))
             return
@@ -346,7 +370,7 @@ class Validator:
 
     def _on_connect(self, node_key: bytes) -> None:
         self._handle(PeerConnected(node_key))
-        self._gossip.forward(node_key, self._candidates())
+        self._gossip.greet(node_key)
 
     def _admit(self, tx: Transaction, state: StateReader, rules: Rules) -> bool:
         executable = self._mempool.add(tx, state, rules)
@@ -366,7 +390,7 @@ class Validator:
             rules = self._rule_book.rules_at(view.head_height + 1)
             tx = decode_transaction(raw, rules.chain_id)
             work = self._admit(tx, view.state, rules)
-        self._gossip.publish(tx)
+        self._gossip.publish(tx.hash, tx.raw)
         if work:
             self._handle(WorkAvailable())
         return tx.hash

@@ -191,6 +191,20 @@ def _two(parts: list[bytes]) -> tuple[bytes, bytes]:
     return parts[0], parts[1]
 
 
+def split_body(body: bytes) -> tuple[bytes, tuple[bytes, ...]] | None:
+    """Return (encoded header, raw transactions) of a body, for compact proposals; None if it is malformed."""
+    try:
+        head, rest = _two(rlp.split(body))
+        return head, tuple(rlp.decode_data(item) for item in rlp.decode_list(rlp.decode(rest, MAX_TRANSACTIONS)))
+    except (rlp.InvalidRlp, InvalidBody):
+        return None
+
+
+def join_body(head: bytes, raws: Sequence[bytes]) -> bytes:
+    """Return the body with this encoded header and these transactions; nothing says that they belong together."""
+    return rlp.encode_list([head, rlp.encode(list(raws))])
+
+
 def hash_of_body(body: bytes) -> bytes | None:
     """Return the hash of the block that a body holds; None if it is malformed. It binds every byte of the body."""
     try:
