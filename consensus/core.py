@@ -165,8 +165,8 @@ def _on_started(state: State) -> Actions:
 
 def _settle(state: State) -> Actions:
     """When enough peers have said what they hold of our votes, take up the height as one who votes."""
-    if not recall.settle(state) or not state.voting:
-        return
+    if not recall.settle(state) or not state.voting or state.stage is Stage.DECIDED:
+        return  # a height that is decided is taken up no more; the next one begins as one in which we vote
     if state.work:
         yield from _arm(state)
         yield from _open(state)

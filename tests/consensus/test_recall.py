@@ -8,7 +8,7 @@ from dataclasses import replace
 from consensus.actions import Action, Broadcast, BuildProposal, Send
 from consensus.inputs import Committed, Executed, PeerConnected, Started, Timer, TimerFired, TimerKind, WorkAvailable
 from consensus.messages import Recall, Recalled, Status, ViewChange
-from consensus.state import Recollection, recover
+from consensus.state import Recollection, Stage, recover
 from consensus.types import Height, Phase, SignedVote, View
 from tests.consensus.machine import BLOCK, OTHER, Machine
 
@@ -64,6 +64,21 @@ def test_a_forgotten_vote_bars_its_height() -> None:
     actions = m.feed(Committed(H, BLOCK, m.validators, work_remaining=True))
     assert m.state.voting
     assert any(isinstance(action, BuildProposal) for action in actions) == (m.state.leader == m.config.me)
+
+
+def test_answers_that_come_after_the_decision_change_no_view() -> None:
+    m = restarted(Machine())
+    m.hear(1, m.proposal())
+    executed(m)
+    for who in (1, 2, 3):
+        m.hear(who, m.vote(who, Phase.COMMIT))
+    for who in (2, 3):
+        m.hear(who, m.view_change(who, 1))  # f + 1 want a higher view
+    for who in (1, 2):
+        assert not m.hear(who, Recalled(H, ()))
+    assert m.state.stage is Stage.DECIDED
+    m.feed(Committed(H, BLOCK, m.validators, work_remaining=False))
+    assert m.state.voting
 
 
 def test_a_forgotten_vote_that_comes_late_bars_too() -> None:
