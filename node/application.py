@@ -29,6 +29,7 @@ from node.chain.assembly import (
 )
 from node.chain.header import FIELDS, Header
 from node.chain.transaction import InvalidTransaction, Transaction, decode_transaction
+from node.chain.transitions import validators_hash
 from node.clock import ChainClock
 from node.errors import GridpactError
 from node.execution import (
@@ -70,11 +71,6 @@ class Prepared:
     delta: StateDelta
     transactions: tuple[Transaction, ...]
     left_out: tuple[Transaction, ...] = ()  # candidates that no block can contain
-
-
-def validators_hash(keys: Sequence[bytes]) -> bytes:
-    """Return the hash of a validator set: keccak over the sorted node keys, domain-separated."""
-    return keccak(b"gridpact/validators/v1" + b"".join(sorted(keys)))
 
 
 def validator_keys(state: StateReader) -> list[bytes]:
@@ -282,9 +278,19 @@ def next_validators(view: View) -> ValidatorSet:
     """Return the validator set of the height after the head: the members of the state one height before the head."""
     head = view.header(view.head_height)
     record = view.record(head.number)
-    keys = validator_keys(view.state_at(max(0, head.number - 1)))
+    keys = following_keys(view, head.number)
     epoch = record.epoch + (record.next_validators_hash != record.validators_hash)
     return ValidatorSet(Epoch(epoch), tuple(sorted(keys)))
+
+
+def following_keys(view: View, height: int) -> list[bytes]:
+    """Return the node keys of the validators of `height` + 1: the members of the state one height before `height`.
+
+    A database that was made from a snapshot does not hold that state for its first height, but was told the keys.
+    """
+    if height == view.first_height > 0:
+        return view.first_validators()
+    return validator_keys(view.state_at(max(0, height - 1)))
 
 
 def _refusal(tx: Transaction, state: StateReader, rules: Rules) -> str | None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from consensus.certificates import InvalidCertificate, verify
 from consensus.codec import InvalidPeerMessage, decode_certificate
 from consensus.types import Domain, Epoch, ValidatorSet
-from node.application import make_genesis, validators_hash
+from node.application import make_genesis
 from node.chain.dual import route
 from node.chain.proofs import InclusionProof, InvalidProof, check_proof, make_proof
 from node.chain.transaction import decode_transaction
+from node.chain.transitions import validators_hash
 from node.genesis import Genesis
 from node.rules import RuleBook
 from node.storage import View

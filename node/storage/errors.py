@@ -24,3 +24,12 @@ class CorruptValue(GridpactError):
         super().__init__(f"corrupt value in table {table} under key 0x{key.hex()}: {what}")
         self.table = table
         self.key = key
+
+
+class NotKept(GridpactError):
+    """A height lies below the one that this database begins with, that of the snapshot it was made from."""
+
+    def __init__(self, height: int, first: int) -> None:
+        super().__init__(f"height {height} is not kept here: this database begins with the snapshot of height {first}")
+        self.height = height
+        self.first = first

@@ -207,6 +207,8 @@ class _Writer:
         if certificate is not None:
             self.put("certificates", key, certificate)
         self.put("heights", sealed.header.hash, key)
+        if sealed.record.next_validators_hash != sealed.record.validators_hash:
+            self.put("meta", tables.epoch_key(sealed.record.epoch + 1), key)
         self._transactions(sealed, key)
         self._history(sealed.history_nodes)
         self._chains(sealed)

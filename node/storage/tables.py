@@ -2,7 +2,9 @@
 
 | table | key | value |
 |---|---|---|
-| meta | name | schema version, chain id, genesis hash, head height |
+| meta | name | schema version, chain id, genesis hash, head height, size of the history |
+| meta | epoch ‖ number | the height whose round record names that epoch's validators |
+| meta | first, validators, transition ‖ epoch | of a database made from a snapshot: where it begins, what it was told |
 | headers | height | header RLP |
 | bodies | height | RLP list of raw transactions |
 | senders | height | senders' addresses, one after the other |
@@ -54,6 +56,16 @@ CHECKSUM_BYTES = 4
 def height_key(height: int) -> bytes:
     """Return the key of a height."""
     return height.to_bytes(8, "big")
+
+
+def epoch_key(epoch: int) -> bytes:
+    """Return the key, in the table meta, of where an epoch's validators are named."""
+    return b"epoch" + epoch.to_bytes(8, "big")
+
+
+def transition_key(epoch: int) -> bytes:
+    """Return the key, in the table meta, of the transition into an epoch."""
+    return b"transition" + epoch.to_bytes(8, "big")
 
 
 def chain_key(chain: int, number: int) -> bytes:

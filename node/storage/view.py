@@ -15,7 +15,7 @@ from node.chain.receipt import Receipt, decode_stored
 from node.chain.record import RoundRecord, decode_record
 from node.state.account import EMPTY_CODE_HASH, Account, decode_account
 from node.storage import tables
-from node.storage.errors import CorruptValue
+from node.storage.errors import CorruptValue, NotKept
 
 
 class View:
@@ -25,6 +25,7 @@ class View:
         self._transaction = transaction
         self._databases = databases
         self.head_height = int.from_bytes(self.required("meta", b"head"), "big")
+        self.first_height = int.from_bytes(self.get("meta", b"first") or b"", "big")
 
     # -- values
 
@@ -60,13 +61,34 @@ class View:
         except lmdb.Error as error:
             raise CorruptValue(table, b"", str(error)) from None
 
+    def count(self, table: str) -> int:
+        """Return how many values a table holds."""
+        return int(self._transaction.stat(self._databases[table])["entries"])
+
+    def keeps(self, height: int) -> bool:
+        """Return whether a committed height is stored whole: block 0, and everything from the first height on."""
+        return height == 0 or height >= self.first_height
+
+    def require_kept(self, height: int) -> bytes:
+        """Return the key of a committed height.
+
+        Raises:
+            NotKept: it lies below the snapshot that this database was made from.
+        """
+        if not self.keeps(height):
+            raise NotKept(height, self.first_height)
+        return tables.height_key(height)
+
     # -- round blocks
 
     def header(self, height: int) -> Header:
-        """Return the header of a committed height."""
+        """Return the header of a committed height (those of the 255 heights below the first one are kept too)."""
         key = tables.height_key(height)
+        raw = self.get("headers", key)
+        if raw is None:
+            raise CorruptValue("headers", self.require_kept(height), "the value is missing")
         try:
-            return decode_header(self.required("headers", key))
+            return decode_header(raw)
         except InvalidHeader as error:
             raise CorruptValue("headers", key, str(error)) from None
 
@@ -77,7 +99,7 @@ class View:
 
     def transactions(self, height: int) -> tuple[bytes, ...]:
         """Return the raw transactions of a height."""
-        key = tables.height_key(height)
+        key = self.require_kept(height)
         raw = self.required("bodies", key)
         try:
             return tuple(rlp.decode_data(item) for item in rlp.decode_list(rlp.decode(raw)))
@@ -86,17 +108,17 @@ class View:
 
     def body(self, height: int) -> bytes:
         """Return the body of a height as it was proposed."""
-        key = tables.height_key(height)
+        key = self.require_kept(height)
         return rlp.encode_list([self.required("headers", key), self.required("bodies", key)])
 
     def senders(self, height: int) -> tuple[bytes, ...]:
         """Return the senders of a height's transactions."""
-        raw = self.required("senders", tables.height_key(height))
+        raw = self.required("senders", self.require_kept(height))
         return tuple(raw[at : at + 20] for at in range(0, len(raw), 20))
 
     def receipts(self, height: int) -> tuple[Receipt, ...]:
         """Return the receipts of a height."""
-        key = tables.height_key(height)
+        key = self.require_kept(height)
         raw = self.required("receipts", key)
         try:
             return tuple(decode_stored(item) for item in rlp.decode_list(rlp.decode(raw)))
@@ -105,7 +127,7 @@ class View:
 
     def record(self, height: int) -> RoundRecord:
         """Return the round record of a height."""
-        key = tables.height_key(height)
+        key = self.require_kept(height)
         try:
             return decode_record(self.required("records", key))
         except rlp.InvalidRlp as error:
@@ -113,7 +135,7 @@ class View:
 
     def certificate(self, height: int) -> bytes | None:
         """Return the encoded certificate of a height; None for height 0 and heights above the head."""
-        return self.get("certificates", tables.height_key(height))
+        return self.get("certificates", self.require_kept(height))
 
     def locate(self, transaction_hash: bytes) -> tuple[int, int] | None:
         """Return (height, index) of a committed transaction, None if it is not committed."""
@@ -163,6 +185,7 @@ class View:
         key = tables.chain_key(chain, number)
         raw = self.get("chains", key)
         if raw is None:
+            self._require_chain_kept(chain, number)
             return None
         try:
             block, indices, leaf = rlp.decode_list(rlp.decode(raw), 3)
@@ -170,6 +193,28 @@ class View:
             return decode_chain_block(rlp.decode_data(block)), members, rlp.decode_int(leaf, 64)
         except rlp.InvalidRlp as error:
             raise CorruptValue("chains", key, str(error)) from None
+
+    def _require_chain_kept(self, chain: Chain, number: int) -> None:
+        if self.first_height:
+            record = self.record(self.first_height)
+            if number <= (record.contract_head, record.ledger_head)[chain].number:
+                raise NotKept(self.first_height - 1, self.first_height)
+
+    # -- epochs
+
+    def first_validators(self) -> list[bytes]:
+        """Return the node keys of the validators of the height after the first, as a snapshot's database was told."""
+        keys = self.required("meta", b"validators")
+        return [keys[at : at + 32] for at in range(0, len(keys), 32)]
+
+    def epoch_end(self, epoch: int) -> int | None:
+        """Return the height whose round record names the validators of `epoch`; None if that is not in the chain."""
+        raw = self.get("meta", tables.epoch_key(epoch))
+        return None if raw is None else int.from_bytes(raw, "big")
+
+    def told_transition(self, epoch: int) -> bytes | None:
+        """Return the encoded transition into `epoch` that came with a snapshot; None if this database derived it."""
+        return self.get("meta", tables.transition_key(epoch))
 
     # -- state
 
@@ -182,6 +227,8 @@ class View:
         """Return the world state after a height."""
         if not 0 <= height <= self.head_height:
             raise ValueError(f"no height {height}: expected 0 to {self.head_height}")
+        if height < self.first_height:
+            raise NotKept(height, self.first_height)
         return StateView(self, None if height == self.head_height else height)
 
     def node(self, key: bytes) -> bytes | None:
