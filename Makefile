@@ -51,6 +51,10 @@ types: $(DEV) ## mypy --strict
 imports: $(DEV) ## the layers, by import-linter
 	$(BIN)/lint-imports
 
+fuzz: $(DEV) requirements-fuzz.lock ## let atheris attack every decoder (ARGS=-max_total_time=60 is the time for each)
+	$(PIP) install --require-hashes -r requirements-fuzz.lock
+	$(BIN)/python -m tests.fuzz.all $(or $(ARGS),-max_total_time=20)
+
 bench: $(DEV) ## measure committed transfers/s and latency over four validators
 	$(BIN)/python -m benchmarks $(ARGS)
 
