@@ -173,6 +173,7 @@ class State:
     # about peers
     heights: dict[bytes, Height] = field(default_factory=dict)  # the highest that each says it works on
     lacking: dict[bytes, int] = field(default_factory=dict)  # statuses of each that lacked our proposal
+    turns: dict[bytes, int] = field(default_factory=dict)  # statuses of each that we answered, in a crowd
     recalled: set[bytes] = field(default_factory=set)  # answered since our last STATUS
     fetch: Fetch | None = None
     fetched: dict[Height, tuple[bytes, CertifiedBlock]] = field(default_factory=dict)  # with who sent it

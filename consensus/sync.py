@@ -16,6 +16,8 @@ from consensus.state import Fetch, Stage, State
 from consensus.types import Height, Phase
 
 IDLE_FACTOR = 10  # STATUS goes out this much less often while there is nothing to decide
+CROWD = 10  # of more validators, STATUS goes out n / CROWD times less often: a period's cost a second stays the same
+RELAYS = 3  # in a crowd so many, in turn, answer a STATUS with all that it lacks; the others with their own votes only
 MAX_FETCHED_BODIES = 2  # certified blocks kept for later heights, in bodies of the largest size
 
 Actions = Iterator[Action]
@@ -28,7 +30,8 @@ def timer(state: State, kind: TimerKind) -> Timer:
 
 def schedule_status(state: State) -> Actions:
     """Set the time of the next STATUS: soon while there is something to decide, otherwise late."""
-    delay_ms = state.config.status_ms * (1 if state.open else IDLE_FACTOR)
+    factor = max(1 if state.open else IDLE_FACTOR, state.validators.size // CROWD)
+    delay_ms = state.config.status_ms * factor
     yield Schedule(timer(state, TimerKind.STATUS), delay_ms)
 
 
@@ -71,18 +74,39 @@ def on_status(state: State, sender: bytes, theirs: Status) -> Actions:
         yield from _resend(state, sender, theirs)
 
 
+def _relays(state: State, sender: bytes) -> bool:
+    """Return whether it is our turn to send a peer others' messages too: in a crowd a few at a time, everybody in time.
+
+    Everybody sends its own. If all sent everything, one STATUS would draw n times the votes that it lacks.
+    """
+    size = state.validators.size
+    if size <= CROWD or sender not in state.validators or not state.seated:
+        return True
+    turn = state.turns[sender] = state.turns.get(sender, -1) + 1
+    distance = state.validators.place(state.config.me) - state.validators.place(sender) - 1
+    return (distance - turn * RELAYS) % size < RELAYS
+
+
 def _resend(state: State, sender: bytes, theirs: Status) -> Actions:
+    signers = state.validators.keys if _relays(state, sender) else (state.config.me,)
+
+    def lacking(mask: int) -> list[bytes]:
+        return [key for key in signers if key in state.validators and not mask >> state.validators.place(key) & 1]
+
     outside = theirs.view < state.view or (theirs.view == state.view and not theirs.entered)
     if outside and state.entered and state.new_view is not None:
-        yield Send(sender, state.new_view)
+        if len(signers) > 1 or state.leading:
+            yield Send(sender, state.new_view)
     else:
-        for key, change in sorted(state.view_changes.items()):
-            if _concerns(change, theirs) and not theirs.view_changes >> state.validators.place(key) & 1:
+        for key in lacking(theirs.view_changes):
+            change = state.view_changes.get(key)
+            if change is not None and _concerns(change, theirs):
                 yield Send(sender, change)
     for phase, held in ((Phase.PREPARE, theirs.prepares), (Phase.COMMIT, theirs.commits)):
-        for key, vote in sorted(state.votes.get((theirs.view, phase), {}).items()):
-            if not held >> state.validators.place(key) & 1:
-                yield Send(sender, vote)
+        votes = state.votes.get((theirs.view, phase), {})
+        for key in lacking(held):
+            if key in votes:
+                yield Send(sender, votes[key])
     if state.proposal is not None and state.leading and theirs.view == state.view and not theirs.has_proposal:
         # A body is large: send it at the 1st, 2nd, 4th, 8th … STATUS that lacks it, not at every one.
         times = state.lacking[sender] = state.lacking.get(sender, 0) + 1
@@ -119,7 +143,7 @@ def _ask(state: State, block_hash: bytes | None) -> Actions:
         others = [key for key in others if state.heights.get(key, 0) > state.height]
     if not others:
         return
-    last = state.fetch.peer if state.fetch is not None else b""
+    last = state.fetch.peer if state.fetch is not None else state.config.me  # not all of us ask the same one first
     peer = next((key for key in others if key >= last), others[0])
     state.fetch = Fetch(peer, state.height, block_hash)
     if block_hash is None:
