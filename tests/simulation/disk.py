@@ -113,6 +113,10 @@ class Disks:
         """Return the files of a machine by name."""
         return self._folders.setdefault(folder, {})
 
+    def folders(self, prefix: str) -> list[str]:
+        """Return the folders whose names begin so."""
+        return sorted(each for each in self._folders if each.startswith(prefix))
+
     def rename(self, folder: str, name: str, target: str) -> None:
         """Change a name."""
         names = self.names(folder)
