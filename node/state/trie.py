@@ -7,7 +7,7 @@ stands inside its parent and is not stored. So the stored nodes are exactly thos
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from eth_hash.auto import keccak
 
@@ -344,6 +344,107 @@ def build(items: Iterable[tuple[bytes, bytes]], owner: bytes = b"") -> tuple[byt
     for key, value in items:
         trie.put(key, value)
     return trie.finish()
+
+
+def build_subtrie(
+    path: bytes, items: Iterable[tuple[bytes, bytes]], owner: bytes = b""
+) -> tuple[bytes, Mapping[bytes, bytes | None]]:
+    """Return (hash, nodes by storage key) of the part of a trie that lies below `path`; no hash if there is none.
+
+    Args:
+        path: nibbles that all keys share; empty for a whole trie.
+        items: (key, value) pairs.
+        owner: of the trie.
+
+    Raises:
+        ValueError: a key does not begin with `path`, or all of it together takes less than 32 bytes.
+    """
+    if not path:
+        root, nodes = build(items, owner)
+        return (b"" if root == EMPTY_ROOT else root), nodes
+    trie = Trie(owner, NO_NODES, EMPTY_ROOT)
+    top: Child = None
+    for key, value in items:
+        digits = nibbles(key)
+        if not digits.startswith(path):
+            raise ValueError(f"key {key.hex()} does not begin with {path.hex()}")
+        top = trie._insert(top, path, digits[len(path) :], value)
+    if top is None:
+        return b"", {}
+    written: dict[bytes, bytes] = {}
+    reference = trie._reference(top, path, written, None)
+    if len(reference) != 33:
+        raise ValueError(f"the nodes below {path.hex()} stand inside the one above")
+    return reference[1:], {node_key(owner, at): node for at, node in written.items()}
+
+
+def join_subtries(hashes: Sequence[bytes], owner: bytes = b"") -> tuple[bytes, Mapping[bytes, bytes]]:
+    """Return (root, nodes by storage key) of the branches above the subtries of all paths of one length.
+
+    Args:
+        hashes: of the subtries in the order of their paths, 16^length of them, empty where there is none; a single one
+            is the root itself.
+        owner: of the trie.
+
+    Raises:
+        ValueError: the number of hashes is no power of 16.
+    """
+    depth = path_length(len(hashes))
+    nodes: dict[bytes, bytes] = {}
+    level = list(hashes)
+    for length in reversed(range(depth)):
+        parents = []
+        for place, at in enumerate(range(0, len(level), 16)):
+            children = [b"\xa0" + child if child else b"\x80" for child in level[at : at + 16]]
+            encoded = rlp.encode_list([*children, b"\x80"])
+            nodes[node_key(owner, path_at(place, length))] = encoded
+            parents.append(keccak(encoded))
+        level = parents
+    return level[0], nodes
+
+
+def subtrie_hashes(reader: TrieReader, root: bytes, depth: int, owner: bytes = b"") -> tuple[bytes, ...] | None:
+    """Return the hashes that `join_subtries` takes, for paths of `depth` nibbles; None if not all above are branches.
+
+    Raises:
+        MissingNode: the stored trie is damaged.
+    """
+    level = [root]
+    for length in range(depth):
+        below: list[bytes] = []
+        for place in range(len(level)):
+            key = node_key(owner, path_at(place, length))
+            raw = reader.node(key)
+            if raw is None:
+                raise MissingNode(key)
+            node = _decode(rlp.decode(raw))
+            if not isinstance(node, Branch) or node.value:
+                return None
+            for child in node.children:
+                if child is not None and not isinstance(child, bytes):
+                    return None
+                below.append(b"" if child is None else child[1:])
+        if length + 1 < depth and not all(below):
+            return None
+        level = below
+    return tuple(level)
+
+
+def path_length(count: int) -> int:
+    """Return how many nibbles the paths have of which there are `count`.
+
+    Raises:
+        ValueError: there are not so many paths of any length.
+    """
+    length = max(0, count.bit_length() - 1) // 4
+    if count != 16**length:
+        raise ValueError(f"{count} subtries, expected a power of 16")
+    return length
+
+
+def path_at(place: int, length: int) -> bytes:
+    """Return the nibbles of the path at a place in the order of all paths of this length."""
+    return bytes(place >> 4 * (length - 1 - at) & 15 for at in range(length))
 
 
 def list_trie(values: Iterable[bytes]) -> Trie:

@@ -19,7 +19,7 @@ from node.chain.rlp import encode_int
 from node.state import StateDelta
 from node.storage import tables
 from node.storage.errors import StorageError
-from node.storage.view import View
+from node.storage.view import Tables, View
 
 GIB = 1 << 30
 DEFAULT_MAP_BYTES = 64 * GIB  # address space, not disk: the file is sparse and grows with what is stored
@@ -192,7 +192,7 @@ class _Writer:
         self._transaction.delete(key, db=self._databases[table])
 
     def required(self, table: str, key: bytes) -> bytes:
-        return View(self._transaction, self._databases).required(table, key)
+        return Tables(self._transaction, self._databases).required(table, key)
 
     def block(
         self, sealed: SealedBlock, delta: StateDelta, certificate: bytes | None, senders: Sequence[bytes]
@@ -210,7 +210,7 @@ class _Writer:
         if sealed.record.next_validators_hash != sealed.record.validators_hash:
             self.put("meta", tables.epoch_key(sealed.record.epoch + 1), key)
         self._transactions(sealed, key)
-        self._history(sealed.history_nodes)
+        self.history(sealed.history_nodes)
         self._chains(sealed)
         self._state(delta, key if height else None)
         self.put("meta", b"history", encode_int(sealed.history.size))
@@ -220,7 +220,7 @@ class _Writer:
         for index, raw in enumerate(sealed.transactions):
             self.put("transactions", keccak(raw), key + encode_int(index))
 
-    def _history(self, nodes: Mapping[Position, bytes]) -> None:
+    def history(self, nodes: Mapping[Position, bytes]) -> None:
         for position in sorted(nodes):
             self.put("history", tables.position_key(position), nodes[position])
 

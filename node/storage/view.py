@@ -18,16 +18,12 @@ from node.storage import tables
 from node.storage.errors import CorruptValue, NotKept
 
 
-class View:
-    """The database at one head, from any thread; made by `Store.read`."""
+class Tables:
+    """The values of one transaction."""
 
     def __init__(self, transaction: lmdb.Transaction, databases: Mapping[str, Any]) -> None:
         self._transaction = transaction
         self._databases = databases
-        self.head_height = int.from_bytes(self.required("meta", b"head"), "big")
-        self.first_height = int.from_bytes(self.get("meta", b"first") or b"", "big")
-
-    # -- values
 
     def get(self, table: str, key: bytes) -> bytes | None:
         """Return the payload under a key, None if there is none.
@@ -64,6 +60,15 @@ class View:
     def count(self, table: str) -> int:
         """Return how many values a table holds."""
         return int(self._transaction.stat(self._databases[table])["entries"])
+
+
+class View(Tables):
+    """The database at one head, from any thread; made by `Store.read`."""
+
+    def __init__(self, transaction: lmdb.Transaction, databases: Mapping[str, Any]) -> None:
+        super().__init__(transaction, databases)
+        self.head_height = int.from_bytes(self.required("meta", b"head"), "big")
+        self.first_height = int.from_bytes(self.get("meta", b"first") or b"", "big")
 
     def keeps(self, height: int) -> bool:
         """Return whether a committed height is stored whole: block 0, and everything from the first height on."""
