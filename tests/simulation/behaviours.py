@@ -204,7 +204,7 @@ class Garbage(Quiet):
         self.count()
         self.node.say(receiver, self.dice.randbytes(self.dice.randint(0, 300)))
         if self.adversary.payloads:
-            altered = bytearray(self.dice.choice(self.adversary.payloads))
+            altered = bytearray(self.dice.choice(self.adversary.payloads) or b'\x02')
             for _ in range(self.dice.randint(1, 3)):
                 altered[self.dice.randrange(len(altered))] = self.dice.randrange(256)
             self.node.say(receiver, bytes(altered[: self.dice.choice((None, self.dice.randrange(len(altered))))]))

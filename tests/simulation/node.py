@@ -142,6 +142,7 @@ class Node:
         self.tempo = 1.0  # of its clock: a drifting one runs its timers too fast or too slow
         self.rejections: list[str] = []
         self.forwarded = 0
+        self.said: set[SignedVote] = set()  # its own votes that have left; peers may tell it of those that it forgot
         self.linked: set[int] = set()  # nodes with which it has a connection
         self.trusted: frozenset[bytes] = frozenset()
         self._busy_until = 0

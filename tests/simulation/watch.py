@@ -111,12 +111,13 @@ class Watch:
             if not signature_holds(self.domain, signed):
                 raise Violation(f"node {node.index} passes on what nobody signed: {vote}")
             raise Violation(f"{signed.signer.hex()[:8]} contradicts itself: {vote}")
-        if signed.signer == node.key:
+        if signed.signer == node.key and signed not in node.said:
             durable = node.durable()
             if vote not in durable.votes:
                 raise Violation(f"node {node.index} sent what it had not written down: {vote}")
             if vote.phase is Phase.COMMIT and vote.block_hash not in durable.prepared & durable.bodies:
                 raise Violation(f"node {node.index} sent COMMIT before body and prepared certificate were durable")
+            node.said.add(signed)
 
     def evidence(self, node: Node, first: SignedVote, second: SignedVote) -> None:
         """An honest node reports that somebody signed two things where one is signed."""
