@@ -1,16 +1,18 @@
 """Transactions between validators: each goes whole to all others once, and as a hash wherever it may be known.
 
 The validator that a client gave a transaction to sends it to all others, together with those that arrive in the same
-moment; nobody passes it on. That is the least that can be sent, since every pool needs it once (docs/scale.md has the
-measured figures). Whoever may know it already, a peer that has just connected or a leader that does not propose, is
-told hashes, and asks for what it lacks.
+moment. That is the least that can be sent, since every pool needs it once. Where that would take too much of one line,
+because many clients use one validator of a large consortium, it goes to about √n validators, each of which passes it on
+to a group of as many others: the same bytes from many lines (docs/scale.md has the measured figures). Whoever may know
+it already, a peer that has just connected or a leader that does not propose, is told hashes and asks for what it lacks.
 
 A payload is msgpack `[kind, rows]`, strict and bounded.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from itertools import islice
@@ -18,6 +20,7 @@ from typing import Any, Protocol
 
 import msgpack
 
+from consensus.types import MAX_VALIDATORS
 from node.chain.transaction import MAX_TRANSACTION_BYTES
 from node.p2p.frames import Channel
 
@@ -31,6 +34,10 @@ MAX_ASKED = 4_096  # transactions that we have asked for and wait for
 ASK_AGAIN_S = 2.0  # a transaction is asked of one peer at a time; after this long, of the next one that has it
 ANSWER_BYTES_S = 256 * 1024  # a peer may draw this much a second from us, and four times that at once
 ANSWER_BURST_S = 4
+SMALL_CONSORTIUM = 16  # up to here everybody is sent everything directly
+DIRECT_BYTES_S = 16 * 1024  # sent directly to all others together, an eighth of a line of 1 Mbit/s; beyond: by relays
+DIRECT_BURST_S = 4
+MASK_BYTES = MAX_VALIDATORS // 8
 
 
 class Kind(IntEnum):
@@ -39,6 +46,7 @@ class Kind(IntEnum):
     WHOLE = 1  # raw transactions
     KNOWN = 2  # hashes of transactions that the sender has
     WANTED = 3  # hashes of transactions that the sender asks for
+    RELAY = 4  # a mask of validators by place, then raw transactions to be passed on to them
 
 
 class Network(Protocol):
@@ -58,30 +66,52 @@ class Cancellable(Protocol):
         """Let it not happen."""
 
 
-@dataclass(slots=True)
-class _Allowance:
-    """What a peer may still draw from us."""
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """Raw transactions for the pool, and the validators to whom those that it takes are to be passed on."""
 
-    left_bytes: float
-    at_s: float
+    raws: list[bytes]
+    onward: tuple[bytes, ...] = ()
+
+
+class Allowance:
+    """A bucket of bytes that fills at a steady rate, up to what `burst_s` seconds bring."""
+
+    def __init__(self, bytes_s: float, burst_s: float, now_s: float) -> None:
+        self._bytes_s = bytes_s
+        self._most = self._left = bytes_s * burst_s
+        self._at_s = now_s
+
+    def take(self, size: int, now_s: float) -> bool:
+        """Take so many bytes; False, and nothing taken, if they are not there."""
+        self._left = min(self._most, self._left + (now_s - self._at_s) * self._bytes_s)
+        self._at_s = now_s
+        if size > self._left:
+            return False
+        self._left -= size
+        return True
 
 
 def encode_batches(raws: Iterable[bytes]) -> Iterator[bytes]:
     """Yield payloads that hold all raw transactions, in order, each within the bounds."""
+    return (_encode(Kind.WHOLE, batch) for batch in _batches(raws))
+
+
+def _batches(raws: Iterable[bytes]) -> Iterator[list[bytes]]:
     batch: list[bytes] = []
     size = 0
     for raw in raws:
-        if batch and (size + len(raw) > BATCH_BYTES or len(batch) >= MAX_BATCH):
-            yield _encode(Kind.WHOLE, batch)
+        if batch and (size + len(raw) > BATCH_BYTES or len(batch) >= MAX_BATCH - 1):
+            yield batch
             batch, size = [], 0
         batch.append(raw)
         size += len(raw)
     if batch:
-        yield _encode(Kind.WHOLE, batch)
+        yield batch
 
 
 def decode_transactions(payload: bytes) -> tuple[Kind, list[bytes]]:
-    """Return what a payload holds: raw transactions, or hashes.
+    """Return what a payload holds: raw transactions, hashes, or a mask and raw transactions.
 
     Raises:
         ValueError: it is not exactly one kind with its rows within the bounds.
@@ -96,8 +126,10 @@ def decode_transactions(payload: bytes) -> tuple[Kind, list[bytes]]:
         raise ValueError("no transactions: expected [kind, rows]")
     number, rows = content
     if number not in Kind.__members__.values() or not all(type(row) is bytes for row in rows):
-        raise ValueError("no transactions: expected kind 1 to 3 and rows of bytes")
-    if number != Kind.WHOLE and any(len(row) != HASH_BYTES for row in rows):
+        raise ValueError("no transactions: expected kind 1 to 4 and rows of bytes")
+    if number == Kind.RELAY and (not rows or len(rows[0]) != MASK_BYTES):
+        raise ValueError(f"no transactions: expected a mask of {MASK_BYTES} bytes first")
+    if number in (Kind.KNOWN, Kind.WANTED) and any(len(row) != HASH_BYTES for row in rows):
         raise ValueError(f"no transactions: expected hashes of {HASH_BYTES} bytes")
     return Kind(number), rows
 
@@ -108,6 +140,8 @@ class Gossip:
     Args:
         network: where payloads go.
         find: the pool: raw transaction by hash, None if it is not there.
+        validators: the node keys of the validators, sorted, our own among them.
+        node_key: our own.
         later: calls something after so many seconds.
         now: seconds, from any start.
     """
@@ -116,19 +150,25 @@ class Gossip:
         self,
         network: Network,
         find: Callable[[bytes], bytes | None],
+        validators: Callable[[], Sequence[bytes]],
+        node_key: bytes,
         *,
         later: Callable[[float, Callable[[], None]], Cancellable],
         now: Callable[[], float],
     ) -> None:
         self._network = network
         self._find = find
+        self._validators = validators
+        self._node_key = node_key
         self._later = later
         self._now = now
         self._waiting: list[bytes] = []
         self._timer: Cancellable | None = None
         self._own: dict[bytes, None] = {}
         self._asked: dict[bytes, float] = {}
-        self._allowances: dict[bytes, _Allowance] = {}
+        self._answers: dict[bytes, Allowance] = {}
+        self._direct = Allowance(DIRECT_BYTES_S, DIRECT_BURST_S, now())
+        self._turn = 0
 
     def publish(self, transaction_hash: bytes, raw: bytes) -> None:
         """Send a client's transaction to all validators, together with those that arrive in the same moment."""
@@ -154,7 +194,7 @@ class Gossip:
             del self._own[transaction_hash]
         self.announce(node_key, self._own)
 
-    def receive(self, sender: bytes, payload: bytes) -> list[bytes]:
+    def receive(self, sender: bytes, payload: bytes) -> Parcel:
         """Take a payload of a peer; return the raw transactions in it, for the pool.
 
         Raises:
@@ -163,12 +203,24 @@ class Gossip:
         kind, rows = decode_transactions(payload)
         match kind:
             case Kind.WHOLE:
-                return rows
+                return Parcel(rows)
+            case Kind.RELAY:
+                return Parcel(rows[1:], self._named(rows[0], sender))
             case Kind.KNOWN:
                 self._ask(sender, rows)
             case Kind.WANTED:
                 self._answer(sender, rows)
-        return []
+        return Parcel([])
+
+    def pass_on(self, raws: Iterable[bytes], onward: Iterable[bytes]) -> None:
+        """Send transactions that the pool has just taken to those for whom they came with us.
+
+        What a pool takes is bounded for each member, so nobody can make us send without end.
+        """
+        batches = list(encode_batches(raws))
+        for key in onward:
+            for payload in batches:
+                self._network.send(key, Channel.TRANSACTIONS, payload)
 
     def close(self) -> None:
         """Stop publishing."""
@@ -178,8 +230,32 @@ class Gossip:
     def _flush(self) -> None:
         self._timer = None
         waiting, self._waiting = self._waiting, []
-        for payload in encode_batches(waiting):
-            self._network.broadcast(Channel.TRANSACTIONS, payload)
+        others = [key for key in self._validators() if key != self._node_key]
+        size = sum(map(len, waiting)) * len(others)
+        if len(others) < SMALL_CONSORTIUM or self._direct.take(size, self._now()):
+            for payload in encode_batches(waiting):
+                self._network.broadcast(Channel.TRANSACTIONS, payload)
+            return
+        width = math.isqrt(len(others))
+        for begin in range(0, len(others), width):
+            self._relay(waiting, others[begin : begin + width])
+        self._turn += 1
+
+    def _relay(self, raws: list[bytes], group: list[bytes]) -> None:
+        """Send to one of a group, who is to pass it on to the others; to the next one if it is not connected."""
+        place = {key: number for number, key in enumerate(self._validators())}
+        mask = sum(1 << place[key] for key in group).to_bytes(MASK_BYTES, "big")
+        payloads = [_encode(Kind.RELAY, [mask, *batch]) for batch in _batches(raws)]
+        for step in range(len(group)):
+            relay = group[(self._turn + step) % len(group)]
+            if all(self._network.send(relay, Channel.TRANSACTIONS, payload) for payload in payloads):
+                return
+
+    def _named(self, mask: bytes, sender: bytes) -> tuple[bytes, ...]:
+        """Return the validators that a mask names, but for us and the sender, no more than a group has."""
+        keys, bits = self._validators(), int.from_bytes(mask, "big")
+        named = [key for place, key in enumerate(keys) if bits >> place & 1 and key not in (self._node_key, sender)]
+        return tuple(named[: math.isqrt(len(keys))])
 
     def _ask(self, sender: bytes, hashes: list[bytes]) -> None:
         now = self._now()
@@ -195,15 +271,9 @@ class Gossip:
 
     def _answer(self, sender: bytes, hashes: list[bytes]) -> None:
         now = self._now()
-        most = ANSWER_BYTES_S * ANSWER_BURST_S
-        allowance = self._allowances.setdefault(sender, _Allowance(most, now))
-        allowance.left_bytes = min(most, allowance.left_bytes + (now - allowance.at_s) * ANSWER_BYTES_S)
-        allowance.at_s = now
-        found = []
-        for raw in map(self._find, hashes):
-            if raw is not None and len(raw) <= allowance.left_bytes:
-                allowance.left_bytes -= len(raw)
-                found.append(raw)
+        allowance = self._answers.setdefault(sender, Allowance(ANSWER_BYTES_S, ANSWER_BURST_S, now))
+        raws = [raw for raw in map(self._find, hashes) if raw is not None]
+        found = [raw for raw in raws if allowance.take(len(raw), now)]
         for batch in encode_batches(found):
             self._network.send(sender, Channel.TRANSACTIONS, batch)
 

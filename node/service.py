@@ -24,6 +24,7 @@ from consensus.inputs import Timer, TimerKind
 from consensus.state import Stage
 from consensus.types import Domain, ValidatorSet
 from node.application import Application, BlockRefused, Prepared, make_genesis
+from node.budget import MOST, BlockBudget
 from node.chain.assembly import hash_of_body, join_body, split_body
 from node.chain.transaction import InvalidTransaction, Transaction, decode_transaction
 from node.clock import ChainClock
@@ -61,7 +62,6 @@ from node.state import StateReader
 from node.storage import CorruptValue, Store
 
 FORWARD_AFTER = 0.25  # of the view timeout: well before the view is given up
-MAX_CANDIDATES = 2_000  # taken from the pool for one block: more than a full block of transfers
 GIB = 1 << 30
 
 log = logging.getLogger("node")
@@ -169,9 +169,12 @@ class Validator:
         self._gossip = Gossip(
             self._network,
             self._waiting,
+            lambda: self._driver.validators.keys,
+            self._node_key,
             later=lambda delay_s, act: asyncio.get_running_loop().call_later(delay_s, act),
             now=time.monotonic,
         )
+        self._budget = BlockBudget()
         self._timers = LoopClock(lambda timer: self._handle(TimerFired(timer)))
         with self._store.read() as view:
             height = view.head_height + 1
@@ -294,7 +297,7 @@ class Validator:
         return await asyncio.get_running_loop().run_in_executor(self._chain_thread, work)
 
     async def _build(self, effect: BuildProposal) -> None:
-        candidates = self._candidates()
+        candidates = self._candidates()[: self._budget.transactions]
         try:
             built = await self._in_chain_thread(lambda: self._application.build(effect.height, candidates))
         except BlockRefused:
@@ -328,6 +331,13 @@ class Validator:
                 "hash": effect.block_hash,
             },
         )
+        self._budget.committed(
+            time.monotonic(),
+            transactions=len(done.transactions),
+            view=effect.certificate.view,
+            work=work,
+            view_timeout_s=self._rule_book.rules_at(effect.height).view_timeout_ms / 1000,
+        )
         self._handle(Committed(effect.height, effect.block_hash, self._application.validators(), work))
         for listener in list(self._head_listeners):
             listener(effect.height)
@@ -344,7 +354,7 @@ class Validator:
 
     def _candidates(self) -> list[Transaction]:
         with self._store.read() as view:
-            return list(islice(self._mempool.executable(view.state, open_accounts=self._open_accounts), MAX_CANDIDATES))
+            return list(islice(self._mempool.executable(view.state, open_accounts=self._open_accounts), MOST))
 
     # -- peers and transactions
 
@@ -353,20 +363,27 @@ class Validator:
             self._handle(MessageReceived(node_key, payload))
             return
         try:
-            raws = self._gossip.receive(node_key, payload)
+            parcel = self._gossip.receive(node_key, payload)
         except ValueError as error:
             self._network.complain(node_key.hex()[:16], str(error))
             return
         work = False
+        taken = []
         with self._store.read() as view:
             rules = self._rule_book.rules_at(view.head_height + 1)
-            for raw in raws:
+            for raw in parcel.raws:
                 if self._mempool.get(keccak(raw)) is not None:
                     continue
                 with contextlib.suppress(InvalidTransaction):  # stale, or a peer's pool is not ours
                     work |= self._admit(decode_transaction(raw, rules.chain_id), view.state, rules)
+                    taken.append(raw)
+        self._gossip.pass_on(taken, parcel.onward)
         if work:
-            self._handle(WorkAvailable())
+            self._on_work()
+
+    def _on_work(self) -> None:
+        self._budget.work(time.monotonic())
+        self._handle(WorkAvailable())
 
     def _on_connect(self, node_key: bytes) -> None:
         self._handle(PeerConnected(node_key))
@@ -392,7 +409,7 @@ class Validator:
             work = self._admit(tx, view.state, rules)
         self._gossip.publish(tx.hash, tx.raw)
         if work:
-            self._handle(WorkAvailable())
+            self._on_work()
         return tx.hash
 
     @property

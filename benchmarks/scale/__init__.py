@@ -1,0 +1,1 @@
+"""Many validators on household lines: the real driver, messages and sizes; simulated network, clock and processor."""
