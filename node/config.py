@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tomllib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from node.parsing import ConfigError, Table
 CONFIG_NAME = "node.toml"
 DATABASE_NAME = "chain"
 WAL_NAME = "wal"
+DEFAULT_SNAPSHOT_HEIGHTS = 1_000
 DEFAULT_HOSTS = ["localhost", "127.0.0.1", "[::1]"]
 
 
@@ -19,7 +21,8 @@ DEFAULT_HOSTS = ["localhost", "127.0.0.1", "[::1]"]
 class NodeConfig:
     """What one validator process needs to know beside the genesis file.
 
-    Paths are absolute; end points are (host, port), port 0 meaning any free one.
+    Paths are absolute; end points are (host, port), port 0 meaning any free one. `sync_urls` are members' RPC, from
+    which a node follows that is no validator or has no peer; a snapshot is written every so many heights, 0 for never.
     """
 
     directory: Path
@@ -32,6 +35,8 @@ class NodeConfig:
     log_level: str
     log_format: str
     map_size_gib: int
+    sync_urls: tuple[str, ...]
+    snapshot_every_heights: int
 
 
 def load_config(path: Path) -> NodeConfig:
@@ -49,6 +54,7 @@ def load_config(path: Path) -> NodeConfig:
     base = path.parent.resolve()
     top = Table(path, "", content)
     node, p2p, rpc, log = top.table("node"), top.table("p2p"), top.table("rpc"), top.table("log", {})
+    sync, snapshot = top.table("sync", {}), top.table("snapshot", {})
     passphrase_file = node.text("passphrase_file", "")
     config = NodeConfig(
         directory=base,
@@ -61,13 +67,24 @@ def load_config(path: Path) -> NodeConfig:
         log_level=log.choice("level", ("debug", "info", "warning", "error"), "info"),
         log_format=log.choice("format", ("json", "console"), "json"),
         map_size_gib=node.integer("map_size_gib", 1, 1 << 14, 64),
+        sync_urls=_urls(sync),
+        snapshot_every_heights=snapshot.integer("every_heights", 0, 2**31, DEFAULT_SNAPSHOT_HEIGHTS),
     )
-    for table in (top, node, p2p, rpc, log):
+    for table in (top, node, p2p, rpc, log, sync, snapshot):
         table.close()
     return config
 
 
-def render_config(*, genesis: str, key: str, passphrase_file: str, p2p_listen: str, rpc_listen: str) -> str:
+def _urls(sync: Table) -> tuple[str, ...]:
+    urls = sync.strings("urls", [])
+    if not all(url.startswith(("http://", "https://")) for url in urls):
+        raise sync.error("urls", "a list of addresses that begin with http:// or https://")
+    return tuple(urls)
+
+
+def render_config(
+    *, genesis: str, key: str, passphrase_file: str, p2p_listen: str, rpc_listen: str, sync_urls: Sequence[str] = ()
+) -> str:
     """Return the text of a new node.toml; paths are relative to its folder or absolute."""
     lines = (
         "# A gridpact validator. Paths are relative to this file.",
@@ -86,5 +103,11 @@ def render_config(*, genesis: str, key: str, passphrase_file: str, p2p_listen: s
         "[log]",
         'level = "info"',
         'format = "json"',
+        "",
+        "[sync]",
+        f"urls = {json.dumps(list(sync_urls))}  # members' RPC, followed while this node is no validator",
+        "",
+        "[snapshot]",
+        f"every_heights = {DEFAULT_SNAPSHOT_HEIGHTS}  # for newcomers; 0: never",
     )
     return "\n".join(lines) + "\n"

@@ -8,11 +8,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from node.errors import GridpactError
-from node.rpc import eth, eth_filters, grid, net, txpool, web3
+from node.rpc import eth, eth_filters, grid, net, stranger, txpool, web3
 from node.rpc.context import Context
-from node.rpc.errors import INTERNAL_ERROR, RESPONSE_TOO_LARGE, TIMEOUT, LimitExceeded, RpcError
+from node.rpc.errors import INTERNAL_ERROR, PRUNED, RESPONSE_TOO_LARGE, TIMEOUT, LimitExceeded, RpcError
 from node.rpc.methods import MethodTable
 from node.rpc.protocol import Malformed, Request, decode_message, encode_error, encode_result
+from node.storage import NotKept
 
 log = logging.getLogger("rpc")
 
@@ -23,7 +24,7 @@ TakeTokens = Callable[[int], bool]
 def all_methods() -> MethodTable:
     """Return every method that this software serves."""
     methods = MethodTable()
-    for table in (eth.table, eth_filters.table, net.table, web3.table, txpool.table, grid.table):
+    for table in (eth.table, eth_filters.table, net.table, web3.table, txpool.table, grid.table, stranger.table):
         methods.extend(table)
     return methods
 
@@ -88,6 +89,8 @@ class Dispatcher:
             raise
         except TimeoutError:
             raise RpcError(TIMEOUT, f"request timed out after {self.timeout_s:g} s") from None
+        except NotKept as error:
+            raise RpcError(PRUNED, f"pruned history unavailable: {error}") from None
         except GridpactError as error:
             log.exception("a request failed", extra={"method": request.method})
             raise RpcError(INTERNAL_ERROR, f"internal error: {error}") from None

@@ -25,6 +25,8 @@ from node.rpc.limits import RateLimits
 from node.rpc.protocol import encode_error
 from node.rpc.reads import BlockCache, Reader, ReadPool, ThreadReadPool
 from node.rpc.session import MAX_QUEUED_BYTES, Session
+from node.rpc.snapshots import SnapshotRoutes
+from node.snapshot.shelf import Shelf
 
 log = logging.getLogger("rpc")
 
@@ -83,15 +85,19 @@ class RpcServer:
         backend: the node.
         config: where, for whom, how much.
         reads: where heavy reads run; threads of its own if none is given.
+        shelf: the snapshots to serve to newcomers, if any.
     """
 
-    def __init__(self, backend: Backend, config: RpcConfig, reads: ReadPool | None = None) -> None:
+    def __init__(
+        self, backend: Backend, config: RpcConfig, reads: ReadPool | None = None, shelf: Shelf | None = None
+    ) -> None:
         reader = Reader(backend.store, backend.executor, backend.rule_book, BlockCache())
         self._backend = backend
         self._config = config
         self._reads = ThreadReadPool(reader) if reads is None else reads
         self._reader = reader
         self._dispatcher = Dispatcher(all_methods(), config.max_batch, config.max_response_bytes, config.timeout_s)
+        self._snapshots = SnapshotRoutes(shelf)
         self._runner: web.AppRunner | None = None
         self._context: Context | None = None
         self._end_pending: Callable[[], None] | None = None
@@ -116,6 +122,7 @@ class RpcServer:
         application.router.add_post("/", self._post)
         application.router.add_get("/", self._get)
         application.router.add_options("/", self._preflight)
+        self._snapshots.add_to(application.router)
         self._runner = web.AppRunner(
             application,
             access_log=None,

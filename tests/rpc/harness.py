@@ -21,6 +21,7 @@ from node.execution import Executor
 from node.mempool import Mempool
 from node.rpc import NodeStatus, PeerStatus, RpcConfig, RpcServer
 from node.rules import RuleBook
+from node.snapshot.shelf import Shelf
 from node.storage import Store
 from tests.node.chains import OneChain
 from tests.node.samples import node_key
@@ -119,9 +120,11 @@ class LocalBackend:
 class RunningNode:
     """A backend and its server on a loop in a thread of its own, so that blocking clients can be used."""
 
-    def __init__(self, path: Path, config: RpcConfig | None = None, **rules: Any) -> None:
+    def __init__(self, path: Path, config: RpcConfig | None = None, shelf: Shelf | None = None, **rules: Any) -> None:
         self.backend = LocalBackend(path, **rules)
-        self.server = RpcServer(self.backend, config or RpcConfig(port=0))
+        self.config = config or RpcConfig(port=0)
+        self.shelf = shelf
+        self.server = RpcServer(self.backend, self.config, shelf=shelf)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
