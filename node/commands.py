@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import tempfile
 from pathlib import Path
 from typing import Annotated
@@ -10,8 +11,8 @@ from typing import Annotated
 import typer
 import uvloop
 
-from node.config import CONFIG_NAME, DATABASE_NAME, load_config, render_config
-from node.genesis import load_genesis
+from node.config import CONFIG_NAME, DATABASE_NAME, MANIFEST_NAME, load_config, render_config
+from node.genesis import Genesis, load_genesis
 from node.keys import new_seed, node_key_of, read_passphrase, save_key
 from node.log import configure
 from node.parsing import ConfigError, parse_endpoint
@@ -32,13 +33,20 @@ def init(
     passphrase_file: Annotated[Path | None, typer.Option(help="File with the key's passphrase.")] = None,
     p2p: Annotated[str, typer.Option(help="Where to listen for validators, HOST:PORT.")] = "127.0.0.1:30300",
     rpc: Annotated[str, typer.Option(help="Where to serve JSON-RPC, HOST:PORT.")] = "127.0.0.1:8545",
+    join: Annotated[
+        list[str] | None, typer.Option(help="A member's RPC, http://HOST:PORT, to begin from; may be repeated.")
+    ] = None,
 ) -> None:
     """Make a data directory: configuration, genesis block, empty log.
+
+    With --join the chain is not executed from block 0: a member's newest snapshot is fetched and verified from the
+    genesis file on, and the node will follow that member. When it is killed in between, the same command goes on.
 
     Example: gridpact node init --data house --genesis genesis.json --key node-key.json --passphrase-file secret
     """
     from node.service import create_database
 
+    urls = _join_urls(join or [])
     for name, endpoint in (("--p2p", p2p), ("--rpc", rpc)):
         parse_endpoint(endpoint, lambda expected, name=name: ConfigError("command line", name, expected))  # type: ignore[misc]
     if data.exists() and (not data.is_dir() or any(data.iterdir())):
@@ -52,16 +60,51 @@ def init(
         passphrase_file=str(passphrase_file.resolve()) if passphrase_file else "",
         p2p_listen=p2p,
         rpc_listen=rpc,
+        sync_urls=urls,
     )
     data.parent.mkdir(parents=True, exist_ok=True)
+    if urls and _join(data, genesis, parsed, text, urls):
+        return
     with tempfile.TemporaryDirectory(dir=data.parent, prefix=f".{data.name}-") as draft:
         folder = Path(draft) / "node"
         head = create_database(folder / DATABASE_NAME, parsed)
-        (folder / "genesis.json").write_bytes(genesis.read_bytes())
-        (folder / CONFIG_NAME).write_text(text, encoding="utf-8")
-        load_config(folder / CONFIG_NAME)
-        folder.replace(data)  # whole or not at all
+        _complete(folder, data, genesis, text)
     typer.echo(f"initialised {data}: chain {parsed.chain_id}, genesis block 0x{head.hex()}")
+
+
+def _join_urls(urls: list[str]) -> list[str]:
+    for url in urls:
+        if not url.startswith(("http://", "https://")):
+            raise ConfigError("command line", "--join", f"http://HOST:PORT, found {url!r}")
+    return [url.rstrip("/") for url in urls]
+
+
+def _join(data: Path, genesis_file: Path, genesis: Genesis, config: str, urls: list[str]) -> bool:
+    """Make the data directory from a snapshot; False if nobody has one yet."""
+    from node.snapshot.join import fetch_database
+    from node.snapshot.verify import origin_of
+
+    folder = data.parent / f".{data.name}.joining"
+    joined = fetch_database(folder, origin_of(genesis), urls, lambda line: typer.echo(line, err=True))
+    if joined is None:
+        shutil.rmtree(folder)
+        typer.echo("no snapshot there yet: beginning with block 0", err=True)
+        return False
+    _complete(folder, data, genesis_file, config)
+    typer.echo(
+        f"joined {data}: chain {genesis.chain_id} at height {joined.height}, block 0x{joined.block_hash.hex()}, "
+        f"verified from the genesis file over {joined.epoch_changes} changes of the validators"
+    )
+    return True
+
+
+def _complete(folder: Path, data: Path, genesis: Path, config: str) -> None:
+    """Put what else belongs there beside a new database, and give the folder its name: whole or not at all."""
+    (folder / "genesis.json").write_bytes(genesis.read_bytes())
+    (folder / CONFIG_NAME).write_text(config, encoding="utf-8")
+    load_config(folder / CONFIG_NAME)
+    folder.replace(data)
+    (data / MANIFEST_NAME).unlink(missing_ok=True)
 
 
 @app.command()

@@ -13,6 +13,8 @@ from node.parsing import ConfigError, Table
 CONFIG_NAME = "node.toml"
 DATABASE_NAME = "chain"
 WAL_NAME = "wal"
+SNAPSHOTS_NAME = "snapshots"
+MANIFEST_NAME = "manifest"  # of the snapshot that a database is being made from
 DEFAULT_SNAPSHOT_HEIGHTS = 1_000
 DEFAULT_HOSTS = ["localhost", "127.0.0.1", "[::1]"]
 
