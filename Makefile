@@ -7,7 +7,7 @@ DEV := $(VENV)/.ready-dev
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 ARGS ?=
 .DEFAULT_GOAL := help
-.PHONY: help devnet test test-kill test-tamper test-web3 check format lint types imports bench lock contracts clean
+.PHONY: help devnet test test-kill test-tamper test-web3 check format lint types imports bench bench-scale lock contracts clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -57,6 +57,9 @@ fuzz: $(DEV) requirements-fuzz.lock ## let atheris attack every decoder (ARGS=-m
 
 bench: $(DEV) ## measure committed transfers/s and latency over four validators
 	$(BIN)/python -m benchmarks $(ARGS)
+
+bench-scale: $(DEV) ## simulate 4 to 100 validators on lines of 1 Mbit/s (ARGS=--update writes docs/scale.md)
+	$(BIN)/python -m benchmarks.scale $(ARGS)
 
 contracts: ## recompile the Solidity sources (needs node and npm)
 	cd contracts && npm ci --no-audit --no-fund && node compile.mjs

@@ -2,16 +2,17 @@
 
 A line that is too slow for a block costs a view change, and the next leader, whose pool is as full, would propose as
 much again. So every validator watches how long busy heights take, whoever leads, and bounds its own proposals by it:
-halved when a view failed, shrunk when a block took too long, grown when a full one was quick. It is a habit of leaders,
-not a rule: nobody refuses a larger block.
+halved when a view failed, otherwise steered towards the size that takes half a view. It is a habit of leaders, not a
+rule: nobody refuses a larger block.
 """
 
 from __future__ import annotations
 
 MOST = 2_000  # more than a full block of transfers
 LEAST = 16  # below that a block is as slow for what it carries anyway: votes, header
-FIRST = 256
+FIRST = 64
 TARGET = 0.5  # of the view timeout: what a busy height may take
+MOST_STEP = 2.0  # grown or shrunk at most by this factor a block
 
 
 class BlockBudget:
@@ -37,11 +38,12 @@ class BlockBudget:
             view_timeout_s: of the first view.
         """
         since_s, self._busy_since_s = self._busy_since_s, now_s if work else None
-        target_s = TARGET * view_timeout_s
         if view > 0:
-            self.transactions //= 2
-        elif since_s is not None and now_s - since_s > target_s:
-            self.transactions = min(self.transactions, int(transactions * target_s / (now_s - since_s)))
-        elif since_s is not None and now_s - since_s < target_s / 2 and 2 * transactions >= self.transactions:
-            self.transactions *= 2
+            self.transactions = int(self.transactions / MOST_STEP)
+        elif since_s is not None:
+            wished = TARGET * view_timeout_s / max(now_s - since_s, 1e-3)
+            if wished < 1:
+                self.transactions = min(self.transactions, int(transactions * max(wished, 1 / MOST_STEP)))
+            elif 2 * transactions >= self.transactions:
+                self.transactions = int(self.transactions * min(wished, MOST_STEP))
         self.transactions = min(MOST, max(LEAST, self.transactions))

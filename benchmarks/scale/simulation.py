@@ -15,7 +15,7 @@ from eth_hash.auto import keccak
 from nacl.exceptions import BadSignatureError
 from nacl.signing import SigningKey, VerifyKey
 
-from benchmarks.scale.lines import Call, Household, Time, transmit
+from benchmarks.scale.lines import Household, Time, transmit
 from benchmarks.scale.validator import BODY_FORMAT, HASH_OF_BODY, Costs, Validator
 from consensus.codec import Tag
 from consensus.types import Domain, Epoch, ValidatorSet
@@ -158,7 +158,8 @@ class Simulation:
         )
         bytes_s = setting.line_kbit_s * 1000 / 8
         self.nodes = [
-            Validator(self, index, seed, validators, config, Household(bytes_s)) for index, seed in enumerate(seeds)
+            Validator(self, index, seed, validators, config, Household(self.time, bytes_s))
+            for index, seed in enumerate(seeds)
         ]
         self.carried: Counter[str] = Counter()
         self.wall_handling_s = 0.0
@@ -166,13 +167,20 @@ class Simulation:
         self._finality: list[tuple[float, float]] = []
         self._number = 0
 
-    def carry(self, sender: Validator, receiver: int, frame: bytes) -> None:
+    def carry(self, sender: Validator, receiver: int, channel: Channel, frame: bytes) -> None:
         """Carry a frame."""
         node, key = self.nodes[receiver], self._keys[sender.index]
         for kind, size in _shares(frame):
             self.carried[kind] += size
-        arrive = Call(lambda: node.receive(key, frame))
-        transmit(self.time, self._setting.latency_ms / 1000, sender.line, node.line, len(frame), arrive)
+        transmit(
+            self.time,
+            self._setting.latency_ms / 1000,
+            sender.line,
+            node.line,
+            len(frame),
+            urgent=channel is Channel.CONSENSUS,
+            arrive=lambda: node.receive(key, frame),
+        )
 
     def verified(self) -> int:
         """Return how many signatures have been checked so far."""

@@ -68,7 +68,7 @@ class World(Protocol):
     time: Time
     costs: Costs
 
-    def carry(self, sender: Validator, receiver: int, frame: bytes) -> None:
+    def carry(self, sender: Validator, receiver: int, channel: Channel, frame: bytes) -> None:
         """Carry a frame to another validator."""
 
     def verified(self) -> int:
@@ -101,7 +101,7 @@ class Validator:
         self._jobs: deque[Callable[[], float | None]] = deque()
         self._timers: dict[TimerKind, int] = {}
         self._timer_number = 0
-        self._outbox: dict[int, list[tuple[Channel, bytes]]] = {}
+        self._outbox: dict[tuple[Channel, int], list[bytes]] = {}
         self._config = config
         self.budget = BlockBudget()
         own = validators.keys[index]
@@ -191,18 +191,20 @@ class Validator:
         if self._jobs:
             self._time.at(self._free_s, self._next_job)
 
-    def _leave(self, outbox: dict[int, list[tuple[Channel, bytes]]]) -> None:
-        frames: dict[tuple[tuple[Channel, bytes], ...], bytes] = {}
-        for place, messages in outbox.items():
-            messages.sort(key=lambda message: message[0])  # consensus first
-            frame = frames.setdefault(tuple(messages), encode_frame(messages))
-            self._world.carry(self, place, frame)
+    def _leave(self, outbox: dict[tuple[Channel, int], list[bytes]]) -> None:
+        """What one event sends to one validator on one channel shares a frame; consensus goes first."""
+        frames: dict[tuple[bytes, ...], bytes] = {}
+        for (channel, place), payloads in sorted(outbox.items()):
+            key = tuple(payloads)
+            if key not in frames:
+                frames[key] = encode_frame([(channel, payload) for payload in payloads])
+            self._world.carry(self, place, channel, frames[key])
 
     # -- ports
 
     def send(self, node_key: bytes, channel: Channel, payload: bytes) -> bool:
         """Gossip's network: send to one."""
-        self._outbox.setdefault(self._places[node_key], []).append((channel, payload))
+        self._outbox.setdefault((channel, self._places[node_key]), []).append(payload)
         return True
 
     def broadcast(self, channel: Channel, payload: bytes) -> None:
