@@ -6,8 +6,9 @@ RUN := $(VENV)/.ready-run
 DEV := $(VENV)/.ready-dev
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 ARGS ?=
+SEEDS ?= 2000
 .DEFAULT_GOAL := help
-.PHONY: help devnet test test-kill test-tamper test-web3 check format lint types imports bench bench-scale lock contracts clean
+.PHONY: help devnet sim test test-kill test-tamper test-web3 check format lint types imports bench bench-scale lock contracts clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -36,6 +37,9 @@ test-tamper: $(DEV) ## flip a byte of every kind of stored value: the audit name
 
 test-web3: $(DEV) ## a web3.py script with default settings against four validators
 	$(BIN)/pytest -m web3 $(ARGS)
+
+sim: $(DEV) ## hunt for violations: SEEDS=2000 runs of the simulator over all cores
+	$(BIN)/python -m tests.simulation --seeds $(SEEDS) $(ARGS)
 
 check: format lint types imports test ## everything that must be green
 

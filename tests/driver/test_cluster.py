@@ -17,8 +17,9 @@ from consensus.types import Phase
 from node.driver import DriverConfig, MessageReceived, TimerFired, WriteAheadLog
 from node.driver.signer import Contradiction, LocalSigner
 from tests.consensus.machine import Machine
-from tests.simulation.cluster import DOMAIN, MAX_BODY_BYTES, Cluster, NetworkModel, Node
+from tests.simulation.cluster import DOMAIN, Cluster, NetworkModel
 from tests.simulation.ledger import FORBIDDEN, NO_PARENT, encode_body, hash_of_body
+from tests.simulation.node import MAX_BODY_BYTES, Node
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.simulation.cluster import Cluster, NetworkModel, Node, When
+from tests.simulation.cluster import Cluster, NetworkModel
+from tests.simulation.node import Node, When
 
 HEIGHTS = 3
 SCENARIOS: dict[str, tuple[int, ...]] = {"all run": (0, 1, 2, 3), "the first leader is down": (0, 2, 3)}

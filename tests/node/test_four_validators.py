@@ -13,8 +13,9 @@ import pytest
 
 from consensus.codec import decode_certificate
 from node.chain.dual import Chain
-from tests.simulation.cluster import NetworkModel, Node, When
 from tests.node.real_application import RealCluster, created_address, household
+from tests.simulation.cluster import NetworkModel
+from tests.simulation.node import Node, When
 
 TARGET = b"\x11" * 20
 RUNTIME = bytes.fromhex("60003560005500")  # stores the first word of its input in slot 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 
 from tests.simulation.simulation import MODES, run
@@ -15,7 +16,7 @@ def main() -> int:
     parser.add_argument("seed", type=int, nargs="?", default=0, help="the seed to play, or the first of many")
     parser.add_argument("--mode", choices=MODES, help="by the seed, unless given")
     parser.add_argument("--seeds", type=int, help="play so many seeds")
-    parser.add_argument("--jobs", type=int, default=2, help="processes for many seeds")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes for many seeds")
     chosen = parser.parse_args()
     if chosen.seeds is not None:
         return sweep(range(chosen.seed, chosen.seed + chosen.seeds), chosen.mode, chosen.jobs)

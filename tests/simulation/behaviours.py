@@ -153,7 +153,7 @@ class Equivocating(Quiet):
 
 def sibling_of(body: bytes) -> bytes:
     """Return another valid block with the same transactions."""
-    return body[:6] + bytes([body[6] ^ 0x80]) + body[7:]
+    return body[:6] + bytes(each ^ 0x80 for each in body[6:7]) + body[7:]
 
 
 class Accomplice(Quiet):
@@ -204,7 +204,7 @@ class Garbage(Quiet):
         self.count()
         self.node.say(receiver, self.dice.randbytes(self.dice.randint(0, 300)))
         if self.adversary.payloads:
-            altered = bytearray(self.dice.choice(self.adversary.payloads) or b'\x02')
+            altered = bytearray(self.dice.choice(self.adversary.payloads) or b"\x02")
             for _ in range(self.dice.randint(1, 3)):
                 altered[self.dice.randrange(len(altered))] = self.dice.randrange(256)
             self.node.say(receiver, bytes(altered[: self.dice.choice((None, self.dice.randrange(len(altered))))]))
@@ -282,9 +282,7 @@ class LyingClaims(Quiet):
         if not own or fair.prepared is None:
             return fair
         false = replace(fair.prepared, view=View(fair.view - 1), block_hash=self.dice.randbytes(32))
-        signed = self.adversary.vote(
-            own[0], fair.epoch, fair.height, fair.view, Phase.VIEW_CHANGE, claim_digest(false)
-        )
+        signed = self.adversary.vote(own[0], fair.epoch, fair.height, fair.view, Phase.VIEW_CHANGE, claim_digest(false))
         told = Departure(own[0], signed.signature, claim_of(false))
         departures = tuple(told if each.signer == own[0] else each for each in fair.departures)
         return replace(fair, departures=departures)

@@ -87,7 +87,9 @@ class Cluster:
         self.submitted: list[bytes] = []
         self.make_application = make_application or self._open_ledger
         self.make_signer: Callable[[bytes], Signer] = lambda seed: StrictSigner(seed, self.config.domain)
-        for key in sorted((signing_key(number) for number in range(1, size + 1)), key=lambda key: bytes(key.verify_key)):
+        for key in sorted(
+            (signing_key(number) for number in range(1, size + 1)), key=lambda key: bytes(key.verify_key)
+        ):
             self.add(Node(self, len(self.nodes), key))
         self.genesis = tuple(node.key for node in self.nodes)
 

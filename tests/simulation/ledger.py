@@ -7,13 +7,14 @@ is built anew differs from one proposed again.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from eth_hash.auto import keccak
 
 from consensus.types import KEY_BYTES, Epoch, ValidatorSet
+from node.driver.compact import BodyFormat
 
 MAGIC = b"toy1"
 HEAD_BYTES = 50  # magic 4, maker 2, number 4, parent 32, time in ms 8
@@ -26,7 +27,7 @@ ADMIT, REMOVE, ROTATE = b"+", b"-", b">"
 def encode_body(maker: int, number: int, parent: bytes, time_ms: int, transactions: list[bytes]) -> bytes:
     """Return the body of a block."""
     head = MAGIC + maker.to_bytes(2, "big") + number.to_bytes(4, "big") + parent + time_ms.to_bytes(8, "big")
-    return head + b"".join(len(tx).to_bytes(2, "big") + tx for tx in transactions)
+    return join(head, transactions)
 
 
 @lru_cache(maxsize=4096)
@@ -48,6 +49,20 @@ def transactions_of(body: bytes) -> tuple[bytes, ...] | None:
         found.append(body[at + 2 : end])
         at = end
     return tuple(found)
+
+
+def split(body: bytes) -> tuple[bytes, tuple[bytes, ...]] | None:
+    """Return (head, transactions) of a body; None if it is no block."""
+    transactions = transactions_of(body)
+    return None if transactions is None else (body[:HEAD_BYTES], transactions)
+
+
+def join(head: bytes, transactions: Sequence[bytes]) -> bytes:
+    """Return the body of which `split` gives these."""
+    return head + b"".join(len(tx).to_bytes(2, "big") + tx for tx in transactions)
+
+
+BODY_FORMAT = BodyFormat(split, join, keccak)
 
 
 def admit(key: bytes) -> bytes:
@@ -185,6 +200,10 @@ class Ledger:
     def pending(self) -> list[bytes]:
         """Transactions that wait."""
         return list(self._pool)
+
+    def transaction(self, transaction_hash: bytes) -> bytes | None:
+        """Return a waiting transaction by its hash."""
+        return next((tx for tx in self._pool if keccak(tx) == transaction_hash), None)
 
     def waiting(self) -> bool:
         """Whether there is anything to be decided."""

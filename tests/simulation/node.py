@@ -11,7 +11,7 @@ from nacl.signing import SigningKey
 
 from consensus.certificates import Certificate
 from consensus.codec import decode_message, decode_record, encode_certificate
-from consensus.inputs import PeerConnected, Timer, TimerFired, TimerKind, WorkAvailable
+from consensus.inputs import Timer, TimerFired, TimerKind, WorkAvailable
 from consensus.messages import Body, ViewChange
 from consensus.types import SignedVote, ValidatorSet, Vote
 from node.driver import (
@@ -30,7 +30,8 @@ from node.driver import (
     Reject,
     ReportEvidence,
 )
-from node.driver.ports import Log
+from node.driver.compact_messages import CompactProposal, decode_compact, is_compact
+from node.driver.ports import Log, TransactionSource
 from node.driver.signer import Contradiction
 from node.driver.wal import WriteAheadLogError
 from tests.simulation.disk import PowerCut
@@ -188,9 +189,15 @@ class Node:
             self.cluster.transmit(self, receiver, payload)
 
     def _check(self, payload: bytes) -> None:
-        if self.honest and payload != self._checked:
-            self._checked = payload
+        if not self.honest or payload == self._checked:
+            return
+        self._checked = payload
+        if not is_compact(payload):
             self.cluster.watch.sent(self, decode_message(payload, max_body_bytes=MAX_BODY_BYTES))
+            return
+        message = decode_compact(payload, max_body_bytes=MAX_BODY_BYTES)
+        if isinstance(message, CompactProposal):
+            self.cluster.watch.sent(self, message.vote)
 
     def records(self) -> Sequence[bytes]:
         """Log: what is durable."""
@@ -208,6 +215,10 @@ class Node:
     def certified_block(self, height: int) -> tuple[bytes, bytes] | None:
         """Archive."""
         return self.application.certified_block(height)
+
+    def source(self) -> TransactionSource | None:
+        """Where compact proposals are put together from; they are not used without one."""
+        return None
 
     # --- life ---
 
@@ -242,6 +253,7 @@ class Node:
             signer=self.cluster.make_signer(self.seed),
             archive=self,
             restored=self.restored,
+            source=self.source(),
         )
         return self.driver.start()
 

@@ -1,10 +1,10 @@
-"""A signature is verified once a process: every replica of a cluster checks the same ones, and the answer is a function
-of key, message and signature alone."""
+"""A signature is verified once: every replica checks the same ones, and the answer depends on nothing else."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from typing import ClassVar
 from unittest import mock
 
 from nacl.exceptions import BadSignatureError
@@ -20,7 +20,7 @@ class RememberedKey:
         key: the public key, of whatever length a peer sent.
     """
 
-    answers: dict[tuple[bytes, bytes, bytes], bool] = {}
+    answers: ClassVar[dict[tuple[bytes, bytes, bytes], bool]] = {}
 
     def __init__(self, key: bytes) -> None:
         self._key = key

@@ -1,23 +1,25 @@
 """One seed, one run: trouble of every kind for a while, and in the mode *liveness* calm, in which everything commits.
 
-    safety     anything goes, as long as at most f members of every epoch are faulty
-    liveness   then the network heals, everybody starts, and everything that was submitted must commit everywhere
+safety     anything goes, as long as at most f members of every epoch are faulty
+liveness   then the network heals, everybody starts, and everything that was submitted must commit everywhere
 """
 
 from __future__ import annotations
 
 import random
+import traceback
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Literal
+from unittest import mock
 
-from node.driver import DriverConfig
+from node.driver import DriverConfig, compact
 from tests.simulation.adversary import FaultyNode
 from tests.simulation.behaviours import BEHAVIOURS
 from tests.simulation.cluster import DOMAIN, NetworkModel
 from tests.simulation.disk import DiskLog
-from tests.simulation.ledger import admit, hash_of_body, remove, rotate
+from tests.simulation.ledger import ADMIT, BODY_FORMAT, REMOVE, ROTATE, admit, hash_of_body, remove, rotate
 from tests.simulation.node import MAX_BODY_BYTES, Node
 from tests.simulation.signatures import remembered
 from tests.simulation.trace import tell
@@ -90,6 +92,8 @@ class Simulation:
             view_timeout_ms=dice.choice((1_000, 1_000, 400, 100)),
             max_view_timeout_ms=8_000,
             status_ms=200,
+            heartbeat_ms=dice.choice((0, 0, 0, 700)),
+            body_format=dice.choice((None, BODY_FORMAT)),
         )
         network = NetworkModel(
             delay_ms=(1, dice.choice((20, 100, 400))),
@@ -100,6 +104,8 @@ class Simulation:
         self.world.work_ms = dice.choice(((1, 10), (1, 10), (1, 300), (1, 1_500)))
         self.world.power_cut = self._power_cut
         self.counts = self.world.counts
+        self.counts["compact proposals"] += config.body_format is not None
+        self.counts["heartbeats"] += config.heartbeat_ms > 0
         self.trouble_ms = dice.choice(TROUBLE_MS)
         self.budget = (self.smallest - 1) // 3  # members of any epoch that may be faulty
         self._numbers = 0
@@ -157,15 +163,17 @@ class Simulation:
     def run(self) -> Outcome:
         """Play the seed."""
         violation, trace = None, []
-        with self.world.disks.installed(), remembered():
+        with self.world.disks.installed(), remembered(), mock.patch.object(compact, "SPARED_BYTES", 0):
             try:
                 self._trouble()
                 if self.mode == "liveness":
                     self._calm()
                 self.world.check_ends()
-            except AssertionError as error:  # a violation, or the core finding fault with itself
-                violation = str(error) if isinstance(error, Violation) else f"{type(error).__name__}: {error}"
-                trace = tell(self.world, TRACE_LINES)
+            except Violation as error:
+                violation, trace = str(error), tell(self.world, TRACE_LINES)
+            except Exception as error:  # whatever a peer sends, nothing of ours may raise
+                violation = f"{type(error).__name__}: {error}"
+                trace = [*tell(self.world, TRACE_LINES), *traceback.format_exception(error)]
         world = self.world
         self.counts["heights"] = len(world.watch.blocks)
         self.counts["view changes"] = sum(world.watch.views.values())
@@ -200,9 +208,8 @@ class Simulation:
             self._sometime(dice.choice((self._kill, self._kill, self._power_out, self._outage)))
         for _ in range(dice.choice((0, 0, 1))):
             self._sometime(self._backup, 0.6)
-        if self.mode == "safety" or self.budget > 0:
-            if dice.random() < 0.3:
-                self._sometime(self._cut_off)
+        if dice.random() < 0.3:
+            self._sometime(self._cut_off)
         world.run(self.trouble_ms)
 
     def _calm(self) -> None:
@@ -214,22 +221,37 @@ class Simulation:
         self._heal()
         for node in world.nodes:
             node.start()
-        world.run(3_000)
-        for transaction in world.submitted:
-            self._submit_to_one(transaction)
         begun_ms = world.now_ms
-        world.run_until(self._settled, CALM_MS)
+        world.run_until(self._steady, CALM_MS)
+        changes = [tx for tx in world.submitted if tx[:1] in (ADMIT, REMOVE, ROTATE)]
+        for transaction in changes:
+            self._submit_to_one(transaction)
+        world.run_until(lambda: self._settled(changes), CALM_MS)
+        for transaction in [*world.submitted, b"the last"]:
+            self._submit_to_one(transaction)
+        world.run_until(lambda: self._settled(world.submitted), CALM_MS)
         self.slowest_ms = world.now_ms - begun_ms
         self.counts["healed"] += 1
 
-    def _settled(self) -> bool:
-        machines = [node for node in self.world.machines if not node.cut_off]
+    @property
+    def _connected(self) -> list[Machine]:
+        """The honest machines of which something may be expected."""
+        return [node for node in self.world.machines if not node.cut_off]
+
+    def _steady(self) -> bool:
+        """All run, stand at one height, and no epoch change is pending."""
+        machines = self._connected
         if not all(node.running for node in machines):
             return False
         ledgers = [self.world.ledger(node.index) for node in machines]
-        if len({ledger.head_height for ledger in ledgers}) > 1 or any(ledger.unsettled for ledger in ledgers):
+        return len({each.head_height for each in ledgers}) <= 1 and not any(each.unsettled for each in ledgers)
+
+    def _settled(self, transactions: list[bytes]) -> bool:
+        """And these transactions are committed everywhere."""
+        if not self._steady():
             return False
-        return all(ledger.holds(transaction) for ledger in ledgers for transaction in self.world.submitted)
+        ledgers = [self.world.ledger(node.index) for node in self._connected]
+        return all(ledger.holds(transaction) for ledger in ledgers for transaction in transactions)
 
     # --- what clients do ---
 
@@ -247,12 +269,12 @@ class Simulation:
             node.submit(transaction)
 
     def _submit_to_one(self, transaction: bytes) -> None:
-        """A client finds it not committed, and gives it to one honest member."""
-        machines = [node for node in self.world.machines if not node.cut_off]
-        if any(self.world.ledger(node.index).holds(transaction) for node in machines):
-            return
-        members = [node for node in machines if node.running and node.key in node.trusted]
-        self.dice.choice(members).submit(transaction)
+        """A client that does not find it committed gives it to one honest member."""
+        members = [node for node in self._connected if node.running and node.key in node.trusted]
+        if transaction not in self.world.submitted:
+            self.world.submitted.append(transaction)
+        if members and not any(self.world.ledger(node.index).holds(transaction) for node in members):
+            self.dice.choice(members).submit(transaction)
 
     def _changes(self) -> list[Callable[[], None]]:
         """Return what members are to vote in this run: late ones join, some leave, some take another key."""
@@ -312,6 +334,8 @@ class Simulation:
 
     def _cut_off(self) -> None:
         """A partition that does not heal: one node counts as faulty from now on."""
+        if self.mode == "liveness" and self.budget < 1:
+            return
         self.budget -= 1
         node = self.dice.choice(self.world.nodes)
         if isinstance(node, Machine):
@@ -348,6 +372,8 @@ class Simulation:
     def _backup(self) -> None:
         """Copy a node's disk now, and put the copy back later."""
         machines = [node for node in self.world.machines if node.starts]
+        if self.smallest < 2:
+            return  # who votes alone has nobody to ask what it has forgotten
         if not machines or (self.mode == "liveness" and self.budget < 1):
             return
         self.budget -= 1

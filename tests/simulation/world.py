@@ -1,4 +1,4 @@
-"""The cluster as the simulator knows it: machines with disks that tear, keys that rotate, followers, and an adversary."""
+"""The cluster as the simulator knows it: machines with disks that tear, rotating keys, followers, an adversary."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from consensus.messages import CertifiedBlock, Message, Proposal, ViewChange
 from consensus.state import VIEW_HORIZON, Stage
 from consensus.types import Phase, SignedVote, signature_holds
 from node.driver import DriverConfig
-from node.driver.ports import Signer
+from node.driver.ports import Signer, TransactionSource
 from node.driver.signer import LocalSigner
 from node.driver.wal import WriteAheadLogError
 from tests.simulation.adversary import Adversary, FaultyNode, understand
@@ -29,7 +29,8 @@ FOLLOW_BLOCKS = 16  # at a time
 class Machine(Node):
     """A node as a household runs it: it may rotate its key, and it follows while it is no member.
 
-    It asks some node's RPC for certified blocks whenever it has no connection, and hands them to its driver.
+    It asks some node's RPC for certified blocks while it is no member, or has so few connections that all of them may
+    be to faulty ones, and hands them to its driver.
     """
 
     cluster: World
@@ -49,6 +50,10 @@ class Machine(Node):
         super().start()
         if self.running:
             self.later(self.cluster.random.randrange(FOLLOW_MS), self._follow)
+
+    def source(self) -> TransactionSource | None:
+        """The pool, if proposals travel compact in this world."""
+        return self.application.transaction if isinstance(self.application, Ledger) else None
 
     def _choose_identity(self) -> None:
         """A new key is taken up when the members that act have it."""
@@ -78,8 +83,10 @@ class Machine(Node):
 
     def _follow(self) -> None:
         self.later(FOLLOW_MS, self._follow)
-        if self.key in self.trusted and self.linked:
-            return
+        validators = self.driver.validators
+        near = [node for node in self.cluster.peers(self) if node.key in validators]
+        if self.key in self.trusted and len(near) > validators.faults:
+            return  # one of them is honest
         head = self.application.head_height
         sources = [
             other
@@ -112,15 +119,17 @@ class Machine(Node):
         if double is not None:
             self.cluster.counts["equivocations seen whole"] += 1
             if self.running and double[:3] not in self.driver._state.accused and self.driver.height == double[3]:
-                raise Violation(f"node {self.index} saw {double[0].hex()[:8]} sign two things, and blames nobody: {double}")
+                raise Violation(
+                    f"node {self.index} saw {double[0].hex()[:8]} sign two things, and blames nobody: {double}"
+                )
 
     def _double(self, message: Message | None) -> tuple[bytes, int, Phase, int] | None:
         """Return whose and what equivocation a message completes for us."""
         match message:
             case SignedVote():
                 signed = message
-            case Proposal(vote, _) | ViewChange(vote, _):
-                signed = vote
+            case Proposal(made, _) | ViewChange(made, _):
+                signed = made
             case _:
                 return None
         state, vote = self.driver._state, signed.vote
@@ -136,7 +145,11 @@ class Machine(Node):
             held = state.votes.get((vote.view, vote.phase), {}).get(signed.signer)
         if held is None or held.vote.block_hash == vote.block_hash or held.vote.epoch != vote.epoch:
             return None
-        return (signed.signer, vote.view, vote.phase, vote.height) if signature_holds(self.cluster.config.domain, signed) else None
+        return (
+            (signed.signer, vote.view, vote.phase, vote.height)
+            if signature_holds(self.cluster.config.domain, signed)
+            else None
+        )
 
 
 class Twin(FaultyNode):
@@ -256,4 +269,3 @@ class World(Cluster):
             return dice.choice((Fault.CUT_BEFORE, Fault.CUT_AFTER, Fault.CUT_AFTER, Fault.FULL))
 
         self.disks.fault = fault if chance else lambda folder: None
-
