@@ -30,9 +30,10 @@ from node.service import MAX_CANDIDATES, StoreArchive
 from node.state import StateDelta
 from node.storage import Store
 from node.storage.tables import TABLES
-from tests.simulation.cluster import MAX_BODY_BYTES, Cluster, NetworkModel
 from tests.node.chains import sign_transaction
 from tests.node.samples import account_key, address_of, hex_of, sample_genesis
+from tests.simulation.cluster import Cluster, NetworkModel
+from tests.simulation.node import MAX_BODY_BYTES
 
 VALIDATORS = 4
 MAP_BYTES = 1 << 26
