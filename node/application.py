@@ -11,7 +11,10 @@ from dataclasses import dataclass
 
 from eth_hash.auto import keccak
 
-from consensus.types import Epoch, ValidatorSet
+from consensus.certificates import InvalidCertificate, verify
+from consensus.codec import encode_certificate
+from consensus.messages import CertifiedBlock
+from consensus.types import Domain, Epoch, ValidatorSet
 from contracts import layout
 from contracts.bindings.reverts import explain_revert
 from contracts.system import SYSTEM_CONTRACTS, GenesisContractError, genesis_deployments
@@ -25,6 +28,7 @@ from node.chain.assembly import (
     decode_body,
     encode_body,
     genesis_block,
+    hash_of_body,
     seal,
 )
 from node.chain.header import FIELDS, Header
@@ -46,7 +50,7 @@ from node.parsing import ConfigError
 from node.rules import RuleBook, Rules
 from node.state import EMPTY_ROOT, StateDelta, StateReader, TrieReader, make_delta
 from node.state.trie import NO_NODES
-from node.storage import Store, View
+from node.storage import Batch, Store, View
 
 MAX_PREPARED = 3  # at most the proposals of three views of one height are worth keeping
 BUILD_BUDGET_S = 0.5  # a leader stops filling a block after this much time
@@ -76,6 +80,14 @@ class Prepared:
 def validator_keys(state: StateReader) -> list[bytes]:
     """Return the node keys of the members that `state` names."""
     return [member.node_key for member in layout.members(state.storage)]
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """A block that was committed with others, and the validators of the height after it."""
+
+    prepared: Prepared
+    validators: ValidatorSet
 
 
 class Application:
@@ -141,24 +153,25 @@ class Application:
         if known is not None and not voting:
             return known
         with self._store.read() as view:
-            parent = view.parent()
-            height = parent.header.number + 1
-            rules = self._rule_book.rules_at(height)
-            header, transactions = self._decode(body, height, rules)
-            self._check_header(header, parent, rules, height, voting=voting)
-            state = view.state
-            for index, tx in enumerate(transactions):
-                reason = _refusal(tx, state, rules)
-                if reason is not None:
-                    raise BlockRefused(height, f"transaction {index}: {reason}")
-            environment = block_environment(
-                lambda number: view.header(number).hash, parent.header, rules, header.timestamp
-            )
-            try:
-                result = self._executor.execute(state, environment, transactions)
-            except InvalidBlock as error:
-                raise BlockRefused(height, str(error)) from error
-            prepared = self._prepare(view, parent, rules, header.timestamp, transactions, result)
+            return self._execute(view, body, voting=voting)
+
+    def _execute(self, view: View, body: bytes, *, voting: bool) -> Prepared:
+        parent = view.parent()
+        height = parent.header.number + 1
+        rules = self._rule_book.rules_at(height)
+        header, transactions = self._decode(body, height, rules)
+        self._check_header(header, parent, rules, height, voting=voting)
+        state = view.state
+        for index, tx in enumerate(transactions):
+            reason = _refusal(tx, state, rules)
+            if reason is not None:
+                raise BlockRefused(height, f"transaction {index}: {reason}")
+        environment = block_environment(lambda number: view.header(number).hash, parent.header, rules, header.timestamp)
+        try:
+            result = self._executor.execute(state, environment, transactions)
+        except InvalidBlock as error:
+            raise BlockRefused(height, str(error)) from error
+        prepared = self._prepare(view, parent, rules, header.timestamp, transactions, result)
         _compare(prepared.sealed.header, header)
         return prepared
 
@@ -168,10 +181,47 @@ class Application:
         Raises:
             BlockRefused: the block is not valid over our head: more than f validators lie, or we are wrong.
         """
-        prepared = self.execute(body, voting=False)
-        senders = [tx.sender for tx in prepared.transactions]
-        self._store.commit(prepared.sealed, prepared.delta, certificate, senders)
+        with self._store.batch() as batch:
+            prepared = self._commit(batch, body, certificate)
         self._prepared.clear()
+        return prepared
+
+    def replay(self, blocks: Sequence[CertifiedBlock], domain: Domain) -> list[Replayed]:
+        """Store certified blocks that follow each other in one write transaction, as far as they hold.
+
+        All of them become durable together, so a node that catches up waits for the disk once, not at every height.
+
+        Args:
+            blocks: from the next height on. The first one's certificate has been verified; the others' are here.
+            domain: the chain.
+
+        Returns:
+            What became of them; shorter than `blocks` if one of them does not hold.
+
+        Raises:
+            BlockRefused: the first block is not valid over our head.
+        """
+        done: list[Replayed] = []
+        with self._store.batch() as batch:
+            for block in blocks:
+                if done and not _certified(block, done[-1].validators, domain):
+                    break
+                try:
+                    prepared = self._commit(batch, block.body, encode_certificate(block.certificate))
+                except BlockRefused:
+                    if not done:
+                        raise
+                    break  # it is found out, and said, when its turn has come
+                done.append(Replayed(prepared, next_validators(batch.view())))
+                self._prepared.clear()
+        return done
+
+    def _commit(self, batch: Batch, body: bytes, certificate: bytes) -> Prepared:
+        prepared = next((prepared for prepared in self._prepared.values() if prepared.body == body), None)
+        if prepared is None:
+            prepared = self._execute(batch.view(), body, voting=False)
+        senders = [tx.sender for tx in prepared.transactions]
+        batch.commit(prepared.sealed, prepared.delta, certificate, senders)
         return prepared
 
     def validators(self) -> ValidatorSet:
@@ -291,6 +341,14 @@ def following_keys(view: View, height: int) -> list[bytes]:
     if height == view.first_height > 0:
         return view.first_validators()
     return validator_keys(view.state_at(max(0, height - 1)))
+
+
+def _certified(block: CertifiedBlock, validators: ValidatorSet, domain: Domain) -> bool:
+    try:
+        verify(block.certificate, validators, domain)
+    except InvalidCertificate:
+        return False
+    return hash_of_body(block.body) == block.certificate.block_hash
 
 
 def _refusal(tx: Transaction, state: StateReader, rules: Rules) -> str | None:

@@ -131,14 +131,18 @@ class Store:
         Raises:
             StorageError: not the child of the head, or the disk or the map is full; nothing is stored then.
         """
+        with self.batch() as batch:
+            batch.commit(sealed, delta, certificate, senders)
+
+    @contextmanager
+    def batch(self) -> Iterator[Batch]:
+        """Commit several heights in one write transaction: all of them, or none, synced when the context ends.
+
+        Raises:
+            StorageError: the disk or the map is full; nothing is stored then.
+        """
         with self._writing() as write:
-            head = int.from_bytes(write.required("meta", b"head"), "big")
-            parent = write.required("headers", tables.height_key(head))
-            if sealed.header.number != head + 1 or keccak(parent) != sealed.header.parent_hash:
-                raise StorageError(
-                    self._path, f"block {sealed.header.number} does not follow", f"a child of block {head}"
-                )
-            write.block(sealed, delta, certificate, senders)
+            yield Batch(self._path, write)
 
     @contextmanager
     def _writing(self) -> Iterator[_Writer]:
@@ -178,6 +182,30 @@ def _lock(path: Path) -> int:
     return descriptor
 
 
+class Batch:
+    """Heights that become durable together; made by `Store.batch`, for one thread."""
+
+    def __init__(self, path: Path, write: _Writer) -> None:
+        self._path = path
+        self._write = write
+
+    def view(self) -> View:
+        """Return a view of the head as this batch has made it so far."""
+        return self._write.view()
+
+    def commit(self, sealed: SealedBlock, delta: StateDelta, certificate: bytes, senders: Sequence[bytes]) -> None:
+        """Add everything that belongs to the next height.
+
+        Raises:
+            StorageError: not the child of the head.
+        """
+        head = int.from_bytes(self._write.required("meta", b"head"), "big")
+        parent = self._write.required("headers", tables.height_key(head))
+        if sealed.header.number != head + 1 or keccak(parent) != sealed.header.parent_hash:
+            raise StorageError(self._path, f"block {sealed.header.number} does not follow", f"a child of block {head}")
+        self._write.block(sealed, delta, certificate, senders)
+
+
 class _Writer:
     """One write transaction."""
 
@@ -190,6 +218,9 @@ class _Writer:
 
     def delete(self, table: str, key: bytes) -> None:
         self._transaction.delete(key, db=self._databases[table])
+
+    def view(self) -> View:
+        return View(self._transaction, self._databases)
 
     def required(self, table: str, key: bytes) -> bytes:
         return Tables(self._transaction, self._databases).required(table, key)
