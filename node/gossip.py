@@ -22,6 +22,7 @@ import msgpack
 
 from consensus.types import MAX_VALIDATORS
 from node.chain.transaction import MAX_TRANSACTION_BYTES
+from node.p2p.allowance import Allowance
 from node.p2p.frames import Channel
 
 HASH_BYTES = 32
@@ -72,24 +73,6 @@ class Parcel:
 
     raws: list[bytes]
     onward: tuple[bytes, ...] = ()
-
-
-class Allowance:
-    """A bucket of bytes that fills at a steady rate, up to what `burst_s` seconds bring."""
-
-    def __init__(self, bytes_s: float, burst_s: float, now_s: float) -> None:
-        self._bytes_s = bytes_s
-        self._most = self._left = bytes_s * burst_s
-        self._at_s = now_s
-
-    def take(self, size: int, now_s: float) -> bool:
-        """Take so many bytes; False, and nothing taken, if they are not there."""
-        self._left = min(self._most, self._left + (now_s - self._at_s) * self._bytes_s)
-        self._at_s = now_s
-        if size > self._left:
-            return False
-        self._left -= size
-        return True
 
 
 def encode_batches(raws: Iterable[bytes]) -> Iterator[bytes]:

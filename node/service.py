@@ -19,7 +19,7 @@ from typing import Any
 
 from eth_hash.auto import keccak
 
-from consensus.codec import encode_certificate
+from consensus.codec import Tag, encode_certificate
 from consensus.inputs import Timer, TimerKind
 from consensus.state import Stage
 from consensus.types import Domain, ValidatorSet
@@ -61,6 +61,7 @@ from node.rules import RuleBook, Rules
 from node.state import StateReader
 from node.storage import CorruptValue, Store
 
+CATCH_UP_BYTES = 2 * 1024 * 1024  # of blocks waiting for one peer: a request is answered with half of it
 FORWARD_AFTER = 0.25  # of the view timeout: well before the view is given up
 GIB = 1 << 30
 
@@ -103,7 +104,13 @@ class PeerTransport:
         self._network = network
 
     def send(self, node_key: bytes, payload: bytes) -> None:
-        """Send to one validator; what is lost is sent again by STATUS."""
+        """Send to one validator; what is lost is sent again by STATUS, and a block that is not sent is asked for again.
+
+        A peer that asks faster than its line takes gets no more for the moment, so that its votes do not wait.
+        """
+        bulk = payload[0] in (Tag.CERTIFIED_BLOCK, Tag.BODY)
+        if bulk and self._network.waiting_bytes(node_key, Channel.CONSENSUS) > CATCH_UP_BYTES:
+            return
         self._network.send(node_key, Channel.CONSENSUS, payload)
 
     def broadcast(self, payload: bytes) -> None:

@@ -1,4 +1,4 @@
-"""`make bench-scale`: 4 to 100 validators on lines of 1 Mbit/s, simulated; prints a table, and writes it with --update."""
+"""`make bench-scale`: 4 to 100 validators on lines of 1 Mbit/s, simulated; prints a table; --update writes it."""
 
 from __future__ import annotations
 

@@ -28,7 +28,8 @@ KEEPALIVE_S = 15.0  # a connection that has not become a WebSocket by then is cl
 HANDSHAKE_S = 5.0  # TLS, WebSocket and hello together
 HEARTBEAT_S = 10.0  # ping; a peer that does not answer within half of it is gone
 BACKOFF_FIRST_S = 0.1
-BACKOFF_LAST_S = 2.0
+BACKOFF_LAST_S = 2.0  # for one who does not answer: it may be back at any moment
+REFUSED_LAST_S = 60.0  # for one who answers and does not want us: we may have been removed, or be on another chain
 QUIET_S = 60.0  # the same complaint about the same remote is logged once in this time
 MAX_COMPLAINTS = 1024
 SOFTWARE = "gridpact"
@@ -161,6 +162,11 @@ class PeerNetwork:
         for key in sorted(self._peers):
             self._peers[key].send(channel, payload)
 
+    def waiting_bytes(self, node_key: bytes, channel: Channel) -> int:
+        """Return how much waits to be sent to a member on a channel; nothing if it is not connected."""
+        peer = self._peers.get(node_key)
+        return 0 if peer is None else peer.waiting_bytes(channel)
+
     def connected(self) -> list[PeerInfo]:
         """Return the live connections, sorted by node key."""
         return [self._peers[key].info for key in sorted(self._peers)]
@@ -206,15 +212,19 @@ class PeerNetwork:
         backoff = BACKOFF_FIRST_S
         while True:
             started = time.monotonic()
+            last = REFUSED_LAST_S
             try:
                 await self._dial_once(node_key)
             except Exception as error:  # whatever a peer does must not end the task that dials it
                 host, port = self._members[node_key]
                 self.complain(f"{host}:{port}", f"cannot connect: {type(error).__name__}: {error}")
-            if time.monotonic() - started > BACKOFF_LAST_S:
+                if _is_absence(error):
+                    last = BACKOFF_LAST_S
+            if time.monotonic() - started > HANDSHAKE_S + 1:  # it was connected for a while
                 backoff = BACKOFF_FIRST_S
+            backoff = min(backoff, last)
             await asyncio.sleep(backoff * self._jitter.uniform(0.5, 1.0))
-            backoff = min(2 * backoff, BACKOFF_LAST_S)
+            backoff *= 2
 
     async def _dial_once(self, node_key: bytes) -> None:
         host, port = self._members[node_key]
@@ -291,6 +301,12 @@ class PeerNetwork:
             self._complaints.clear()
         self._complaints[key] = now
         log.warning("peer complaint", extra={"remote": remote, "reason": reason})
+
+
+def _is_absence(error: Exception) -> bool:
+    """Return whether nobody answered at all."""
+    answered = isinstance(error, aiohttp.ClientSSLError)
+    return isinstance(error, (aiohttp.ClientConnectorError, TimeoutError)) and not answered
 
 
 def _leaf_of(connection: Any) -> bytes | None:

@@ -1,8 +1,13 @@
-"""One live connection to a member: a bounded queue out, a bounded rate in."""
+"""One live connection to a member: bounded queues out, at a pace that the other side bears; a bounded rate in.
+
+A sender keeps to half of what a receiver accepts, and a receiver accepts a second's worth at once, so that what the
+network held back for a while and then delivers together never costs an honest peer its connection.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import socket as sockets
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,6 +15,7 @@ from dataclasses import dataclass
 import aiohttp
 from aiohttp import web
 
+from node.p2p.allowance import Allowance
 from node.p2p.frames import MAX_MESSAGES, Channel, InvalidFrame, decode_frame, encode_frame
 
 QUEUE_BYTES = {
@@ -21,6 +27,9 @@ YIELD_AFTER = 128  # messages handled before the loop may do something else
 BATCH_BYTES = 256 * 1024  # small messages share a frame up to this size
 RATE_BYTES = 64 * 1024 * 1024  # a second: catch-up over a fast line stays below
 RATE_MESSAGES = 50_000  # a second
+PACE = 0.5  # of these rates: what we send ourselves
+QUIET_S = 4.0  # whoever has had nothing to say for so long pings: the other side may be busy sending, and hear nothing
+UNSENT_BYTES = 64 * 1024  # handed to the kernel and not sent yet; more would keep a vote behind gossip
 
 Socket = aiohttp.ClientWebSocketResponse | web.WebSocketResponse
 
@@ -42,21 +51,21 @@ class _Queue:
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
-        self._size = 0
+        self.size = 0
         self.messages: deque[bytes] = deque()
 
     def put(self, payload: bytes) -> bool:
         """Queue a message; False if there is no room."""
-        if self._size + len(payload) > self._max_bytes or len(self.messages) >= QUEUE_MESSAGES:
+        if self.size + len(payload) > self._max_bytes or len(self.messages) >= QUEUE_MESSAGES:
             return False
         self.messages.append(payload)
-        self._size += len(payload)
+        self.size += len(payload)
         return True
 
     def take(self) -> bytes:
         """Return the next message."""
         payload = self.messages.popleft()
-        self._size -= len(payload)
+        self.size -= len(payload)
         return payload
 
 
@@ -71,13 +80,19 @@ class Peer:
         self._queues = {channel: _Queue(QUEUE_BYTES[channel]) for channel in Channel}
         self._wake = asyncio.Event()
         self._sent = self._received = self._dropped = 0
-        self._second = 0.0
-        self._second_bytes = self._second_messages = 0
+        now = asyncio.get_running_loop().time()
+        self._rates = [Allowance(rate, 1.0, now) for rate in (RATE_BYTES, RATE_MESSAGES)]
+        self._paces = [Allowance(PACE * rate, PACE, now) for rate in (RATE_BYTES, RATE_MESSAGES)]
+        _keep_little_unsent(socket)
 
     @property
     def info(self) -> PeerInfo:
         """The connection as of now."""
         return PeerInfo(self.node_key, self._remote, self._dialled, self._sent, self._received, self._dropped)
+
+    def waiting_bytes(self, channel: Channel) -> int:
+        """Return how much waits to be sent on a channel."""
+        return self._queues[channel].size
 
     def send(self, channel: Channel, payload: bytes) -> bool:
         """Queue a message; False if the queue is full, and the message dropped."""
@@ -102,15 +117,25 @@ class Peer:
         await self._socket.close(code=aiohttp.WSCloseCode.POLICY_VIOLATION, message=reason.encode()[:120])
 
     async def _send_all(self) -> None:
-        while True:
-            await self._wake.wait()
-            self._wake.clear()
-            while batch := self._next_batch():
-                self._sent += sum(len(payload) for _, payload in batch)
+        try:
+            while True:
                 try:
-                    await self._socket.send_bytes(encode_frame(batch))
-                except (ConnectionError, aiohttp.ClientError):
-                    return  # the receiving side notices the end and says why
+                    await asyncio.wait_for(self._wake.wait(), QUIET_S)
+                except TimeoutError:
+                    await self._socket.ping()
+                self._wake.clear()
+                while batch := self._next_batch():
+                    await self._send_frame(encode_frame(batch), len(batch))
+        except (ConnectionError, aiohttp.ClientError):
+            return  # the receiving side notices the end and says why
+
+    async def _send_frame(self, frame: bytes, count: int) -> None:
+        self._sent += len(frame)
+        await self._socket.send_bytes(frame)
+        now = asyncio.get_running_loop().time()
+        delay_s = max(pace.owe(amount, now) for pace, amount in zip(self._paces, (len(frame), count), strict=True))
+        if delay_s:
+            await asyncio.sleep(delay_s)
 
     def _next_batch(self) -> list[tuple[Channel, bytes]]:
         batch: list[tuple[Channel, bytes]] = []
@@ -145,8 +170,12 @@ class Peer:
 
     def _within_rate(self, size: int, count: int) -> bool:
         now = asyncio.get_running_loop().time()
-        if now - self._second >= 1:
-            self._second, self._second_bytes, self._second_messages = now, 0, 0
-        self._second_bytes += size
-        self._second_messages += count
-        return self._second_bytes <= RATE_BYTES and self._second_messages <= RATE_MESSAGES
+        return all(rate.take(amount, now) for rate, amount in zip(self._rates, (size, count), strict=True))
+
+
+def _keep_little_unsent(socket: Socket) -> None:
+    """Let the kernel take little ahead of the line, so that consensus, queued behind, still goes before gossip."""
+    raw = socket.get_extra_info("socket")
+    option = getattr(sockets, "TCP_NOTSENT_LOWAT", None)  # Linux and macOS
+    if raw is not None and option is not None:
+        raw.setsockopt(sockets.IPPROTO_TCP, option, UNSENT_BYTES)
