@@ -27,13 +27,22 @@ class _Layout:
     accounts: int
     members: int
     vouching: int
+    queue: int
+    code_changes: int
+    rule_changes: int
     fields: Mapping[str, tuple[int, int, int]]  # name -> (slot within the struct, offset in bytes, length in bytes)
 
 
 def vouching_member(read_storage: ReadStorage, account: bytes) -> bytes | None:
-    """Return the account of the member that vouches for `account`; None if nobody does."""
-    value = read_storage(CONSORTIUM, _mapping_slot(_layout().vouching, account))
-    return value.to_bytes(20, "big") if value else None
+    """Return the account of the member that vouches for `account`; None if nobody does, or one who is no member now."""
+    layout = _layout()
+    value = read_storage(CONSORTIUM, _mapping_slot(layout.vouching, account))
+    if not value:
+        return None
+    member = value.to_bytes(20, "big")
+    slot, offset, _ = layout.fields["account"]
+    seat = read_storage(CONSORTIUM, _mapping_slot(layout.members, member) + slot) >> (8 * offset)
+    return member if seat & ((1 << 160) - 1) else None
 
 
 def members(read_storage: ReadStorage) -> list[Member]:
@@ -42,6 +51,44 @@ def members(read_storage: ReadStorage) -> list[Member]:
     count = read_storage(CONSORTIUM, layout.accounts)
     first = _array_slot(layout.accounts)
     return [_member(read_storage, read_storage(CONSORTIUM, first + i).to_bytes(20, "big")) for i in range(count)]
+
+
+@dataclass(frozen=True, slots=True)
+class RuleChange:
+    """A rule of consensus that the consortium voted: it holds from `from_height` on."""
+
+    from_height: int
+    name: str
+    value: int
+
+
+def has_pending(read_storage: ReadStorage) -> bool:
+    """Return whether something waits for the start of the next block: a change of the members, or of code."""
+    layout = _layout()
+    return bool(read_storage(CONSORTIUM, layout.queue) or read_storage(CONSORTIUM, layout.code_changes))
+
+
+def due_upgrades(read_storage: ReadStorage) -> list[tuple[bytes, bytes]]:
+    """Return (system contract, contract whose code it gets), 20 bytes each, due at the start of the next block."""
+    slot = _layout().code_changes
+    first = _array_slot(slot)
+    found = []
+    for i in range(read_storage(CONSORTIUM, slot)):
+        target, source = (read_storage(CONSORTIUM, first + 2 * i + part) for part in (0, 1))
+        found.append((target.to_bytes(20, "big"), source.to_bytes(20, "big")))
+    return found
+
+
+def rule_changes(read_storage: ReadStorage) -> list[RuleChange]:
+    """Return all rules that were voted so far, in the order in which they were."""
+    slot = _layout().rule_changes
+    first = _array_slot(slot)
+    found = []
+    for i in range(read_storage(CONSORTIUM, slot)):
+        from_height, name, value = (read_storage(CONSORTIUM, first + 3 * i + part) for part in range(3))
+        text = name.to_bytes(32, "big").rstrip(b"\0").decode("ascii", errors="replace")
+        found.append(RuleChange(from_height, text, value))
+    return found
 
 
 def _member(read_storage: ReadStorage, account: bytes) -> Member:
@@ -88,6 +135,9 @@ def _layout() -> _Layout:
         accounts=slots["_accounts"],
         members=slots["_members"],
         vouching=slots["_vouching"],
+        queue=slots["_queue"],
+        code_changes=slots["_codeChanges"],
+        rule_changes=slots["_ruleChanges"],
         fields={
             field["label"]: (int(field["slot"]), field["offset"], int(types[field["type"]]["numberOfBytes"]))
             for field in types[_MEMBER]["members"]

@@ -6,7 +6,27 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from contracts.bindings.abi import Event, Interface, View, construct, one
+from contracts.bindings.abi import Interface, View, construct, one
+from contracts.bindings.consortium_events import (
+    CodeChanged,
+    EndpointChanged,
+    EquivocationProved,
+    MemberAdmitted,
+    MemberRemoved,
+    NodeKeyRotated,
+    ProposalEnacted,
+    ProposalOpened,
+    ProposalPassed,
+    ProposalQueued,
+    ProposalVoid,
+    ProposalWithdrawn,
+    ReadinessProved,
+    RuleChanged,
+    Voted,
+    VoteWithdrawn,
+    Vouched,
+    VouchingEnded,
+)
 from contracts.system import CONSORTIUM
 
 
@@ -21,42 +41,30 @@ class Member:
     endpoint: str
 
 
-@dataclass(frozen=True, slots=True)
-class MemberAdmitted(Event):
-    """A member belongs to the consortium from `epoch` on; `name` is 32 bytes, zero padded."""
-
-    account: bytes
-    node_key: bytes
-    epoch: int
-    name: bytes
-    endpoint: str
-
-
-@dataclass(frozen=True, slots=True)
-class EndpointChanged(Event):
-    """A member's validator is reached elsewhere now."""
-
-    member: bytes
-    endpoint: str
-
-
-@dataclass(frozen=True, slots=True)
-class Vouched(Event):
-    """`account` may send from now on."""
-
-    member: bytes
-    account: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class VouchingEnded(Event):
-    """`account` may not send any more."""
-
-    member: bytes
-    account: bytes
-
-
-INTERFACE = Interface("Consortium", CONSORTIUM, (MemberAdmitted, EndpointChanged, Vouched, VouchingEnded))
+INTERFACE = Interface(
+    "Consortium",
+    CONSORTIUM,
+    (
+        MemberAdmitted,
+        EndpointChanged,
+        Vouched,
+        VouchingEnded,
+        MemberRemoved,
+        NodeKeyRotated,
+        ProposalOpened,
+        Voted,
+        VoteWithdrawn,
+        ProposalPassed,
+        ReadinessProved,
+        ProposalQueued,
+        ProposalEnacted,
+        ProposalWithdrawn,
+        ProposalVoid,
+        RuleChanged,
+        CodeChanged,
+        EquivocationProved,
+    ),
+)
 
 
 def vouch(account: bytes) -> bytes:

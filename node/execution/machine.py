@@ -52,6 +52,12 @@ class Computation(PragueComputation):
         super().__init__(state, message, transaction_context)
         self.code = LinearCode(message.code)
 
+    @classmethod
+    def validate_create_message(cls, message: Any) -> None:
+        """EIP-3860 bounds what a transaction brings; genesis gives a constructor a hundred members' arguments."""
+        if message.depth > 0 or message.sender != NO_COINBASE:
+            super().validate_create_message(message)
+
 
 @cache
 def _computation_class(precompiles: str) -> type[Any]:
