@@ -18,6 +18,8 @@ from consensus.types import Height, Phase
 IDLE_FACTOR = 10  # STATUS goes out this much less often while there is nothing to decide
 CROWD = 10  # of more validators, STATUS goes out n / CROWD times less often: a period's cost a second stays the same
 RELAYS = 3  # in a crowd so many, in turn, answer a STATUS with all that it lacks; the others with their own votes only
+AHEAD_RANGES = 2  # ranges of blocks that are asked for while one is applied
+ASKED_ON_BYTES = 256 * 1024  # of fetched bodies; beyond, a range takes seconds on a household's line
 MAX_FETCHED_BODIES = 2  # certified blocks kept for later heights, in bodies of the largest size
 
 Actions = Iterator[Action]
@@ -125,8 +127,27 @@ def on_ahead(state: State, sender: bytes, height: Height) -> Actions:
 def catch_up(state: State) -> Actions:
     """Ask a peer that is ahead for certified blocks, unless that has been done or a decision is under way."""
     asked = state.fetch is not None and state.fetch.height == state.height
-    if not asked and state.stage is not Stage.DECIDED:
+    if state.stage is Stage.DECIDED:
+        yield from _ask_on(state)
+    elif not asked:
         yield from _ask(state, None)
+
+
+def _ask_on(state: State) -> Actions:
+    """Ask for ranges to come while one is being applied, so that catching up does not wait for the network.
+
+    At the second block of a range we ask for the range after the next, at that of the first one for the next too; not
+    while blocks are so large that a peer's line is the narrow place.
+    """
+    fetch = state.fetch
+    if fetch is None or fetch.block_hash is not None or state.heights.get(fetch.peer, 0) <= state.height:
+        return
+    passed = state.height - fetch.height - 1
+    if passed < 0 or passed % MAX_BLOCKS or sum(len(each.body) for _, each in state.fetched.values()) > ASKED_ON_BYTES:
+        return
+    base = fetch.height + passed
+    for ahead in range(1 if passed == 0 else AHEAD_RANGES, AHEAD_RANGES + 1):
+        yield Send(fetch.peer, BlocksRequest(Height(base + ahead * MAX_BLOCKS), MAX_BLOCKS))
 
 
 def fetch_body(state: State, block_hash: bytes) -> Actions:
@@ -166,10 +187,14 @@ def on_fetch_timeout(state: State) -> Actions:
 
 
 def keep_fetched(state: State, sender: bytes, block: CertifiedBlock) -> None:
-    """Keep a certified block for a later height if we asked this peer for it and there is room."""
-    wanted = state.fetch is not None and state.fetch.block_hash is None and state.fetch.peer == sender
+    """Keep a certified block for a later height if we asked this peer for it and there is room.
+
+    Under our own key come blocks that this node has fetched by other ways.
+    """
+    asked = state.fetch is not None and state.fetch.block_hash is None and state.fetch.peer == sender
+    wanted = asked or sender == state.config.me
     room = MAX_FETCHED_BODIES * state.config.max_body_bytes - sum(len(each.body) for _, each in state.fetched.values())
-    if wanted and block.height < state.height + MAX_BLOCKS and len(block.body) <= room:
+    if wanted and block.height < state.height + (AHEAD_RANGES + 1) * MAX_BLOCKS and len(block.body) <= room:
         state.fetched[block.height] = (sender, block)
 
 

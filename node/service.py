@@ -15,20 +15,21 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from eth_hash.auto import keccak
 
-from consensus.codec import Tag, encode_certificate
+from consensus.codec import Tag
 from consensus.inputs import Timer, TimerKind
+from consensus.messages import CertifiedBlock
 from consensus.state import Stage
 from consensus.types import Domain, ValidatorSet
-from node.application import Application, BlockRefused, Prepared, make_genesis
+from node.application import Application, BlockRefused, Replayed, make_genesis
 from node.budget import MOST, BlockBudget
 from node.chain.assembly import hash_of_body, join_body, split_body
 from node.chain.transaction import InvalidTransaction, Transaction, decode_transaction
 from node.clock import ChainClock
-from node.config import DATABASE_NAME, WAL_NAME, NodeConfig
+from node.config import DATABASE_NAME, SNAPSHOTS_NAME, WAL_NAME, NodeConfig
 from node.driver.compact import BodyFormat
 from node.driver.driver import Driver, DriverConfig
 from node.driver.events import (
@@ -58,14 +59,17 @@ from node.p2p import Channel, NetworkIdentity, PeerNetwork
 from node.parsing import ConfigError
 from node.rpc import NodeStatus, PeerStatus, RpcConfig, RpcServer
 from node.rules import RuleBook, Rules
+from node.snapshot.shelf import Shelf, Snapshotter
 from node.state import StateReader
-from node.storage import CorruptValue, Store
+from node.storage import CorruptValue, NotKept, Store
+from node.sync.follower import Follower
 
 CATCH_UP_BYTES = 2 * 1024 * 1024  # of blocks waiting for one peer: a request is answered with half of it
 FORWARD_AFTER = 0.25  # of the view timeout: well before the view is given up
 GIB = 1 << 30
 
 log = logging.getLogger("node")
+T = TypeVar("T")
 
 
 class LoopClock:
@@ -130,6 +134,8 @@ class StoreArchive:
             with self._store.read() as view:
                 certificate = view.certificate(height)
                 return None if certificate is None else (view.body(height), certificate)
+        except NotKept:
+            return None
         except CorruptValue as error:  # others can serve this height; whoever audits us will name it
             log.warning("cannot serve a block", extra={"height": height, "reason": str(error)})
             return None
@@ -153,6 +159,7 @@ class Validator:
         sealed, _ = make_genesis(genesis, rules)
         domain = Domain(genesis.chain_id, sealed.header.hash)
         signer = LocalSigner(seed, domain)
+        self._domain = domain
         self._node_key = signer.node_key
         if all(member.node_key != signer.node_key for member in genesis.members):
             raise ConfigError(config.key, "", "the node key of a member in the genesis file; this one is nobody's")
@@ -204,10 +211,14 @@ class Validator:
             source=self._waiting,
         )
         host, port = config.rpc_listen
-        self._rpc = RpcServer(self, RpcConfig(host=host, port=port, hosts=config.rpc_hosts))
+        shelf = Shelf(config.directory / SNAPSHOTS_NAME)
+        self._snapshotter = Snapshotter(self._store, shelf, config.snapshot_every_heights)
+        self._rpc = RpcServer(self, RpcConfig(host=host, port=port, hosts=config.rpc_hosts), shelf=shelf)
+        self._follower = Follower(config.sync_urls, self) if config.sync_urls else None
         self._chain_thread = ThreadPoolExecutor(1, thread_name_prefix="chain")
         self._tasks: set[asyncio.Task[None]] = set()
-        self._head_listeners: list[Callable[[int], None]] = []
+        self._head_listeners: list[Callable[[int], None]] = [self._snapshotter.on_head]
+        self._replayed: dict[int, Replayed] = {}  # committed, the driver does not know it yet
         self._pending_listeners: list[Callable[[Transaction], None]] = []
         self._stop = asyncio.Event()
         self._failure: BaseException | None = None
@@ -220,14 +231,18 @@ class Validator:
         Raises:
             GridpactError: a port is taken, or the node had to stop because it could not go on safely.
         """
+        following: asyncio.Task[None] | None = None
         try:
             await self._listen()
             log.info("validator runs", extra={"node_key": self._node_key, "height": self._driver.height})
             if self._driver.warning is not None:
                 log.warning(self._driver.warning)
             self._do(self._driver.start())
+            following = self._follow()
             await self._stop.wait()
         finally:
+            if following is not None:
+                following.cancel()
             await self._close()
         if self._failure is not None:
             raise self._failure
@@ -256,6 +271,7 @@ class Validator:
         if self._tasks:
             await asyncio.wait(self._tasks)
         self._chain_thread.shutdown(wait=True)
+        self._snapshotter.close()
         self._wal.close()
         self._store.close()
 
@@ -300,7 +316,7 @@ class Validator:
             log.critical("cannot go on", exc_info=task.exception())
             self.stop(task.exception())
 
-    async def _in_chain_thread(self, work: Callable[[], Prepared]) -> Prepared:
+    async def _in_chain_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._chain_thread, work)
 
     async def _build(self, effect: BuildProposal) -> None:
@@ -323,31 +339,43 @@ class Validator:
         self._handle(Executed(effect.height, effect.view, effect.block_hash, not reason, reason))
 
     async def _commit(self, effect: CommitBlock) -> None:
-        certificate = encode_certificate(effect.certificate)
-        done = await self._in_chain_thread(lambda: self._application.commit(effect.body, certificate))
-        with self._store.read() as view:
-            self._mempool.commit(done.transactions, view.state)
-            work = self._mempool.has_executable(view.state, open_accounts=self._open_accounts)
+        done = self._replayed.pop(effect.height, None)
+        if done is None:
+            done = await self._replay(effect)
+        # Between heights that were committed together the driver goes straight on: only the last of them is the head.
+        work = False
+        if not self._replayed:
+            with self._store.read() as view:
+                work = self._mempool.has_executable(view.state, open_accounts=self._open_accounts)
         log.info(
             "committed",
             extra={
                 "height": effect.height,
                 "view": effect.certificate.view,
-                "transactions": len(done.transactions),
-                "gas": done.sealed.header.gas_used,
+                "transactions": len(done.prepared.transactions),
+                "gas": done.prepared.sealed.header.gas_used,
                 "hash": effect.block_hash,
             },
         )
         self._budget.committed(
             time.monotonic(),
-            transactions=len(done.transactions),
+            transactions=len(done.prepared.transactions),
             view=effect.certificate.view,
             work=work,
             view_timeout_s=self._rule_book.rules_at(effect.height).view_timeout_ms / 1000,
         )
-        self._handle(Committed(effect.height, effect.block_hash, self._application.validators(), work))
+        self._handle(Committed(effect.height, effect.block_hash, done.validators, work))
         for listener in list(self._head_listeners):
             listener(effect.height)
+
+    async def _replay(self, effect: CommitBlock) -> Replayed:
+        """Commit a block, and with it those at hand that follow: a node that catches up waits for the disk once."""
+        blocks = [CertifiedBlock(effect.body, effect.certificate), *self._driver.fetched]
+        first, *others = await self._in_chain_thread(lambda: self._application.replay(blocks, self._domain))
+        self._replayed = {each.prepared.sealed.header.number: each for each in others}
+        with self._store.read() as view:
+            self._mempool.commit([tx for each in (first, *others) for tx in each.prepared.transactions], view.state)
+        return first
 
     def _remind(self, position: tuple[int, int]) -> None:
         """Tell the leader what waits, if since then it has not proposed."""
@@ -401,6 +429,32 @@ class Validator:
         for listener in list(self._pending_listeners):
             listener(tx)
         return executable
+
+    # -- following by RPC (Chain)
+
+    def _follow(self) -> asyncio.Task[None] | None:
+        if self._follower is None:
+            return None
+        self._head_listeners.append(self._follower.on_head)
+        task = asyncio.create_task(self._follower.run())
+        task.add_done_callback(self._finished)
+        return task
+
+    @property
+    def next_height(self) -> int:
+        """The height that is decided next."""
+        return self._driver.height
+
+    @property
+    def follows(self) -> bool:
+        """Whether blocks come by RPC: to a node that is no validator, or has no peer to ask."""
+        return self._node_key not in self._driver.validators or not self._network.connected()
+
+    def offer(self, payload: bytes) -> bool:
+        """Hand over an encoded certified block; return whether the height that was open has its block."""
+        height = self._driver.height
+        self._handle(MessageReceived(self._node_key, payload))
+        return self._driver.height > height or self._driver.stage is Stage.DECIDED
 
     # -- what the RPC asks (Backend)
 

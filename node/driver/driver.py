@@ -6,6 +6,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import count, takewhile
 
 from consensus.actions import (
     Action,
@@ -155,6 +156,13 @@ class Driver:
     def validators(self) -> ValidatorSet:
         """The validators of the height that is being decided."""
         return self._state.validators
+
+    @property
+    def fetched(self) -> list[CertifiedBlock]:
+        """The blocks at hand that are said to follow the open height's without a gap; none of them is verified."""
+        held = self._state.fetched
+        heights = takewhile(held.__contains__, map(Height, count(self._state.height + 1)))
+        return [held[height][1] for height in heights]
 
     @property
     def abstaining(self) -> bool:
