@@ -210,11 +210,18 @@ def _open(state: State) -> Actions:
     """Go after the work in the present view: propose, or hold the leader to it (§4.5.2)."""
     if state.stage is Stage.WAITING:
         yield from _arm(state)
-        if not state.leading:
-            if state.proposal is None:
-                yield ForwardWork(state.leader)
-        elif state.voting:
+        if state.leading and state.voting:
             yield from _lead(state)
+        elif state.proposal is None:
+            yield from _forward(state)
+
+
+def _forward(state: State) -> Actions:
+    """Pass on what waits. Who does not vote sets no timer, so it tells f+1 who lead next, one of whom is honest."""
+    views = range(state.view, state.view + state.validators.size)
+    leaders = [key for view in views if (key := state.validators.leader(state.height, view)) != state.config.me]
+    for leader in leaders[: 1 if state.voting else state.validators.faults + 1]:
+        yield ForwardWork(leader)
 
 
 def _arm(state: State) -> Actions:

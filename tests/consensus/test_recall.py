@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from consensus.actions import Action, Broadcast, BuildProposal, Send
+import pytest
+
+from consensus.actions import Action, Broadcast, BuildProposal, ForwardWork, Send
 from consensus.inputs import Committed, Executed, PeerConnected, Started, Timer, TimerFired, TimerKind, WorkAvailable
 from consensus.messages import Recall, Recalled, Status, ViewChange
 from consensus.state import Recollection, Stage, recover
@@ -89,6 +91,18 @@ def test_a_forgotten_vote_that_comes_late_bars_too() -> None:
     changed = Machine()
     changed.hear(2, changed.view_change(0, 3))
     assert not changed.state.voting
+
+
+@pytest.mark.parametrize(
+    ("size", "me", "told"), [(4, 0, (1, 2)), (4, 1, (2, 3)), (7, 5, (6, 0, 1)), (3, 2, (0,)), (1, 0, ())]
+)
+def test_one_who_does_not_vote_tells_f_plus_one_leaders_of_work(size: int, me: int, told: tuple[int, ...]) -> None:
+    m = restarted(Machine(size, me), marked=True)
+    m.state.barred = H
+    actions = m.feed(WorkAvailable())
+    assert [each.leader for each in actions if isinstance(each, ForwardWork)] == [
+        m.validators.keys[who] for who in told
+    ]
 
 
 def test_nobody_can_bar_us_with_a_vote_that_we_did_not_sign() -> None:

@@ -120,6 +120,7 @@ def test_nothing_leaves_when_the_log_cannot_be_written() -> None:
 
 def test_a_backup_forwards_its_work_to_the_leader() -> None:
     world = World(me=0)
+    world.begin()
     assert world.driver.handle(WorkAvailable()) == [ForwardWork(world.driver.leader)]
     assert world.driver.leader == world.machine.validators.keys[1]
     assert (world.driver.height, world.driver.view, world.driver.warning) == (5, 0, None)
