@@ -19,7 +19,7 @@ from tests.simulation.adversary import FaultyNode
 from tests.simulation.behaviours import BEHAVIOURS
 from tests.simulation.cluster import DOMAIN, NetworkModel
 from tests.simulation.disk import DiskLog
-from tests.simulation.ledger import ADMIT, BODY_FORMAT, REMOVE, ROTATE, admit, hash_of_body, remove, rotate
+from tests.simulation.ledger import BODY_FORMAT, admit, hash_of_body, remove, rotate
 from tests.simulation.node import MAX_BODY_BYTES, Node
 from tests.simulation.signatures import remembered
 from tests.simulation.trace import tell
@@ -31,6 +31,7 @@ MODES: tuple[Mode, ...] = ("safety", "liveness")
 TROUBLE_MS = (5_000, 12_000, 20_000, 30_000)
 CALM_MS = 60_000  # by then everything must be committed everywhere; most runs need two seconds
 SIZES = (1, 2, 3, *[4] * 14, *[5] * 4, *[6] * 3, *[7] * 6, 10)
+CLIENTS_MS = 2_000  # how often clients look for what they sent
 TRACE_LINES = 60
 
 
@@ -223,12 +224,8 @@ class Simulation:
             node.start()
         begun_ms = world.now_ms
         world.run_until(self._steady, CALM_MS)
-        changes = [tx for tx in world.submitted if tx[:1] in (ADMIT, REMOVE, ROTATE)]
-        for transaction in changes:
-            self._submit_to_one(transaction)
-        world.run_until(lambda: self._settled(changes), CALM_MS)
-        for transaction in [*world.submitted, b"the last"]:
-            self._submit_to_one(transaction)
+        world.submitted.append(b"the last")
+        self._clients()
         world.run_until(lambda: self._settled(world.submitted), CALM_MS)
         self.slowest_ms = world.now_ms - begun_ms
         self.counts["healed"] += 1
@@ -268,13 +265,16 @@ class Simulation:
         for node in self.dice.sample(nodes, some):
             node.submit(transaction)
 
-    def _submit_to_one(self, transaction: bytes) -> None:
-        """A client that does not find it committed gives it to one honest member."""
-        members = [node for node in self._connected if node.running and node.key in node.trusted]
-        if transaction not in self.world.submitted:
-            self.world.submitted.append(transaction)
-        if members and not any(self.world.ledger(node.index).holds(transaction) for node in members):
-            self.dice.choice(members).submit(transaction)
+    def _clients(self) -> None:
+        """Whatever is neither committed nor in any pool, somebody gives to one honest member: one pool must do."""
+        self.world.at(CLIENTS_MS, self._clients)
+        machines = [node for node in self._connected if node.running]
+        members = [node for node in machines if node.key in node.trusted]
+        for transaction in self.world.submitted:
+            known = any(node.application.holds(transaction) for node in machines)
+            waits = any(transaction in node.application.pending() for node in members)
+            if members and not known and not waits:
+                self.dice.choice(members).submit(transaction)
 
     def _changes(self) -> list[Callable[[], None]]:
         """Return what members are to vote in this run: late ones join, some leave, some take another key."""
