@@ -1,15 +1,13 @@
 """Readiness: a node key's signature over a recent block, by which a candidate shows that its validator follows the
 chain before it gets a seat (or a new key before it takes one).
 
-The node signs, any member submits, and the Consortium contract checks: the bytes are those that its
-`abi.encodePacked` makes.
+The node signs and prints a token, any member submits it, and the Consortium contract checks it.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-READY_DOMAIN = b"gridpact/ready/v1"
 MAX_AGE_BLOCKS = 256  # how far back a contract knows block hashes
 SIGNATURE_BYTES = 64
 
@@ -26,7 +24,8 @@ class InvalidToken(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """The height of the block that was signed, and the Ed25519 signature (64 bytes) of `ready_bytes`."""
+    """The height of the block that was signed, and the Ed25519 signature (64 bytes) of
+    `contracts.bindings.consortium_votes.ready_bytes`."""
 
     height: int
     signature: bytes
@@ -35,14 +34,6 @@ class Readiness:
     def token(self) -> str:
         """The one line that a candidate hands to a member."""
         return f"{self.height}:0x{self.signature.hex()}"
-
-
-def ready_bytes(chain_id: int, genesis_hash: bytes, height: int, block_hash: bytes) -> bytes:
-    """Return the 97 bytes that are signed.
-
-    Layout: domain 17 ‖ chain id 8 ‖ genesis hash 32 ‖ height 8 ‖ block hash 32, integers unsigned and big-endian.
-    """
-    return b"".join((READY_DOMAIN, chain_id.to_bytes(8, "big"), genesis_hash, height.to_bytes(8, "big"), block_hash))
 
 
 def parse_token(text: str) -> Readiness:

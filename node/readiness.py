@@ -10,7 +10,8 @@ from typing import Any
 
 from nacl.signing import SigningKey
 
-from contracts.readiness import Readiness, ready_bytes
+from contracts.bindings.consortium_votes import ready_bytes
+from contracts.readiness import Readiness
 from node.config import NodeConfig
 from node.errors import GridpactError
 from node.genesis import canonical_json, load_genesis
