@@ -22,6 +22,7 @@ from aiohttp import web
 from node.keys import node_key_of
 from node.p2p.certificates import LEAF_LIFETIME, UnknownPeer, make_context, peer_key, watch_handshakes
 from node.p2p.frames import MAX_FRAME_BYTES, PROTOCOL_VERSION, Channel, Hello, InvalidFrame, decode_hello
+from node.p2p.gate import Gate
 from node.p2p.peer import Peer, PeerInfo, Socket
 
 KEEPALIVE_S = 15.0  # a connection that has not become a WebSocket by then is closed
@@ -92,7 +93,7 @@ class PeerNetwork:
         self._contexts: tuple[ssl.SSLContext, ssl.SSLContext] | None = None
         self._contexts_until = now()
         self._runner: web.AppRunner | None = None
-        self._server: asyncio.Server | None = None
+        self._gate: Gate | None = None
         self._session: aiohttp.ClientSession | None = None
 
     # -- life
@@ -112,9 +113,7 @@ class PeerNetwork:
         server = self._runner.server
         if server is None:
             raise RuntimeError("the web runner has not been set up")
-        self._server = await asyncio.get_running_loop().create_server(
-            server, *self._listen, ssl=self._context(server=True), ssl_handshake_timeout=HANDSHAKE_S
-        )
+        self._gate = Gate(self._listen, server, self._context(server=True), HANDSHAKE_S)
         self._session = aiohttp.ClientSession()
         for key in sorted(self._members):
             self._dial(key)
@@ -122,9 +121,9 @@ class PeerNetwork:
     @property
     def port(self) -> int:
         """The port that is listened on."""
-        if self._server is None:
+        if self._gate is None:
             raise RuntimeError("not started")
-        return int(self._server.sockets[0].getsockname()[1])
+        return self._gate.port
 
     async def close(self) -> None:
         """End all connections and stop listening."""
@@ -132,8 +131,8 @@ class PeerNetwork:
             task.cancel()
         await asyncio.gather(*self._dialling.values(), return_exceptions=True)
         await asyncio.gather(*(peer.close("going away") for peer in list(self._peers.values())), return_exceptions=True)
-        if self._server is not None:
-            self._server.close()
+        if self._gate is not None:
+            await self._gate.close()
         if self._runner is not None:
             await self._runner.cleanup()
         if self._session is not None:
@@ -201,7 +200,7 @@ class PeerNetwork:
             self.complain(remote, f"refused: {error}")
             return web.Response(status=403, text=f"refused: {error}")
         await socket.prepare(request)
-        await self._serve(key, socket, remote, dialled=False)
+        await self._serve(key, socket, remote, accepted=transport)
         return socket
 
     def _dial(self, node_key: bytes) -> None:
@@ -244,9 +243,11 @@ class PeerNetwork:
         if found != node_key:
             await socket.close()
             raise UnknownPeer(f"another member, {found.hex()[:16]}, answers there")
-        await self._serve(node_key, socket, f"{host}:{port}", dialled=True)
+        await self._serve(node_key, socket, f"{host}:{port}", accepted=None)
 
-    async def _serve(self, node_key: bytes, socket: Socket, remote: str, *, dialled: bool) -> None:
+    async def _serve(
+        self, node_key: bytes, socket: Socket, remote: str, *, accepted: asyncio.BaseTransport | None
+    ) -> None:
         try:
             await self._greet(socket)
         except (InvalidFrame, TimeoutError, ConnectionError, TypeError) as error:
@@ -257,7 +258,9 @@ class PeerNetwork:
         if node_key not in self._members:  # removed while it said hello
             await socket.close(code=aiohttp.WSCloseCode.POLICY_VIOLATION, message=b"no longer a member")
             return
-        peer = Peer(node_key, socket, remote, dialled=dialled)
+        if self._gate is not None and accepted is not None:
+            self._gate.known(accepted)
+        peer = Peer(node_key, socket, remote, dialled=accepted is None)
         old = self._peers.get(node_key)
         self._peers[node_key] = peer
         if old is not None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import aiohttp
 import pytest
 
 from node.p2p import Channel
+from node.p2p import gate as gate_module
 from node.p2p import network as network_module
 from node.p2p import peer as peer_module
 from node.p2p.allowance import Allowance
@@ -131,9 +133,9 @@ def test_who_is_refused_knocks_ever_more_rarely(
             if len(waits) == 14:
                 raise asyncio.CancelledError
 
-        node.network._dial_once = dial  # type: ignore[method-assign]
+        monkeypatch.setattr(node.network, "_dial_once", dial)
         node.network._members = {KEYS[1]: ("127.0.0.1", 1)}
-        monkeypatch.setattr(network_module.asyncio, "sleep", noted)
+        monkeypatch.setattr(asyncio, "sleep", noted)
         with pytest.raises(asyncio.CancelledError):
             await node.network._keep_dialling(KEYS[1])
         monkeypatch.undo()
@@ -141,3 +143,26 @@ def test_who_is_refused_knocks_ever_more_rarely(
     run(scenario())
     assert waits[0] <= network_module.BACKOFF_FIRST_S
     assert last / 2 <= waits[-1] <= last
+
+
+def test_silent_connections_are_bounded_and_members_come_in(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gate_module, "MAX_STRANGERS", 8)
+
+    async def scenario() -> None:
+        low, high = Node(0), Node(1)
+        await high.network.start()
+        await high.network.update_members({KEYS[0]: ("127.0.0.1", 1)})
+        silent = [await asyncio.open_connection("127.0.0.1", high.network.port) for _ in range(30)]
+        for reader, _ in silent[:20]:  # the oldest are cut
+            with suppress(ConnectionError):
+                assert await soon(reader.read()) == b""
+        assert high.network._gate is not None
+        assert high.network._gate.strangers <= 8
+        await low.network.start()
+        await low.network.update_members({KEYS[1]: ("127.0.0.1", high.network.port)})
+        assert await soon(high.ups.get()) == KEYS[0]
+        for _, writer in silent:
+            writer.close()
+        await closed(low, high)
+
+    run(scenario())
