@@ -22,8 +22,8 @@ from agents.configuration import (
     render_household,
     render_operator,
 )
-from agents.errors import AgentError
 from agents.keys import KeyFileError, create_key
+from agents.reporting import guarded
 
 app = typer.Typer(no_args_is_help=True, help="A household's agents: meter, sun, battery, buyer, seller; its bill.")
 
@@ -62,7 +62,7 @@ def init(
         (directory / HOUSEHOLD_CONFIG).write_text(text, encoding="utf-8")
         typer.echo(f"household 0x{account.hex()}\nmeter     0x{meter.hex()}\n{directory / HOUSEHOLD_CONFIG}")
 
-    _guarded(write)
+    guarded(write)
 
 
 @app.command()
@@ -77,7 +77,7 @@ def run(config: ConfigOption) -> None:
 
         _run_until_signal(Household(load_household(config)).run)
 
-    _guarded(start)
+    guarded(start)
 
 
 @app.command("init-operator")
@@ -92,7 +92,7 @@ def init_operator(directory: DirectoryOption, rpc: RpcOption = "http://127.0.0.1
         (directory / OPERATOR_CONFIG).write_text(render_operator(rpc=rpc), encoding="utf-8")
         typer.echo(f"operator 0x{account.hex()}\n{directory / OPERATOR_CONFIG}")
 
-    _guarded(write)
+    guarded(write)
 
 
 @app.command()
@@ -107,7 +107,7 @@ def operator(config: ConfigOption) -> None:
 
         _run_until_signal(Operator(load_operator(config)).run)
 
-    _guarded(start)
+    guarded(start)
 
 
 @app.command()
@@ -132,7 +132,7 @@ def bill(config: ConfigOption) -> None:
         for note in statement.notes:
             console.print(note)
 
-    _guarded(show)
+    guarded(show)
 
 
 def _new_folder(directory: Path) -> bytes:
@@ -162,18 +162,3 @@ def _run_until_signal(run: Callable[[], Coroutine[Any, Any, None]]) -> None:
     logging.getLogger("mango").setLevel(logging.CRITICAL)  # unreachable peers are journalled, not logged
     logging.getLogger("asyncio").setLevel(logging.ERROR)
     asyncio.run(supervised())
-
-
-def _guarded(use_case: Callable[[], None]) -> None:
-    """Call a use case; a known error becomes one line on stderr and exit status 2."""
-    try:
-        use_case()
-    except AgentError as error:
-        typer.echo(f"gridpact: {error}", err=True)
-        raise typer.Exit(2) from None
-    except ExceptionGroup as group:
-        known = group.subgroup(AgentError)
-        if known is None:
-            raise
-        typer.echo(f"gridpact: {known.exceptions[0]}", err=True)
-        raise typer.Exit(2) from None
