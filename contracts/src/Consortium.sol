@@ -673,7 +673,8 @@ contract Consortium is ContractDomain {
             emit RuleChanged(proposal_.name, proposal_.value, fromHeight);
         } else {
             _changedAtHeight = uint64(block.number);
-            _epochs[++_epoch] = Epoch(_epoch, fromHeight, id);
+            uint64 number = ++_epoch;
+            _epochs[number] = Epoch(number, fromHeight, id);
             if (proposal_.kind == ProposalKind.Admit) _join(proposal_);
             else if (proposal_.kind == ProposalKind.Remove) _remove(proposal_.account);
             else _rotate(proposal_.account, proposal_.nodeKey);

@@ -10,20 +10,24 @@ from typing import Any, TypeVar
 
 from eth.db.atomic import AtomicDB
 from eth.vm.execution_context import ExecutionContext
+from eth.vm.forks.prague.computation import PRAGUE_PRECOMPILES, PragueComputation
 from eth.vm.forks.prague.state import PragueState
 from eth.vm.message import Message
+from eth_hash.auto import keccak
 from eth_keys.datatypes import PrivateKey
 
-from contracts import system
-from contracts.bindings import erc20, fiat_token, market, meter_registry
+from contracts import layout, system
+from contracts.bindings import consortium_votes, erc20, fiat_token, market, meter_registry
 from contracts.bindings.abi import Event, View
 from contracts.bindings.events import decode_log
 from contracts.bindings.market_types import Cash, CashKind, Tariff
 from contracts.bindings.reverts import Revert, decode_revert, explain_revert
+from node.execution.precompiles import ED25519_VERIFY, ed25519_verify
 
 T = TypeVar("T")
 
 CHAIN_ID = 2016
+SYSTEM = bytes.fromhex("fffffffffffffffffffffffffffffffffffffffe")
 ZERO_S = 1_466_460_000
 HOUR_S = 3600
 QUARTER_S = 900
@@ -141,6 +145,31 @@ class Sent:
         return [event for event in self.events if isinstance(event, kind)]
 
 
+def block_hash(height: int) -> bytes:
+    """The hash of an earlier block of these tests."""
+    return bytes(keccak(b"block" + height.to_bytes(8, "big")))
+
+
+class Computation(PragueComputation):
+    """py-evm's, with the chain's precompile, and without EIP-3860's bound, which does not hold at genesis."""
+
+    _precompiles = {**PRAGUE_PRECOMPILES, ED25519_VERIFY: ed25519_verify}  # noqa: RUF012 - py-evm's form
+
+    @classmethod
+    def validate_create_message(cls, message: Any) -> None:
+        """Let constructors have a hundred members' arguments."""
+
+
+class ChainState(PragueState):
+    """py-evm's, with block hashes."""
+
+    computation_class = Computation
+
+    def get_ancestor_hash(self, block_number: int) -> Any:
+        """BLOCKHASH, of the last 256 blocks."""
+        return block_hash(block_number) if self.block_number - 256 <= block_number < self.block_number else b""
+
+
 class Street:
     """The contracts of a genesis file, at a chain time."""
 
@@ -159,9 +188,9 @@ class Street:
         twin.state = self._state(ZERO_S, self.root)
         return twin
 
-    def _state(self, now_s: int, root: bytes | None) -> PragueState:
+    def _state(self, now_s: int, root: bytes | None) -> ChainState:
         context = ExecutionContext(bytes(20), now_s, 1, 0, bytes(32), 30_000_000, [], CHAIN_ID, 0, 0)
-        return PragueState(self.db, context, root) if root else PragueState(self.db, context, BLANK_ROOT)
+        return ChainState(self.db, context, root or BLANK_ROOT)
 
     @property
     def now_s(self) -> int:
@@ -172,6 +201,32 @@ class Street:
         """Set the clock to a moment of a window."""
         self.state.execution_context._timestamp = ZERO_S + window * HOUR_S + elapsed_s
         return self
+
+    @property
+    def height(self) -> int:
+        """The block that transactions are in."""
+        return int(self.state.block_number)
+
+    def next_block(self) -> Sent | None:
+        """Begin the next block as the node does; return what that did, if something waited."""
+        self.state.execution_context._block_number = self.height + 1
+        return self.begin_block() if self.pending() else None
+
+    def begin_block(self, sender: bytes = SYSTEM) -> Sent:
+        """Call what the node calls at the start of a block."""
+        return self.send(sender, system.CONSORTIUM, consortium_votes.begin_block())
+
+    def pending(self) -> bool:
+        """Whether something waits for the start of a block."""
+        return layout.has_pending(self.storage)
+
+    def storage(self, address: bytes, slot: int) -> int:
+        """Read storage as a node does."""
+        return int(self.state.get_storage(address, slot))
+
+    def consortium(self, sender: str, data: bytes) -> Sent:
+        """Send a transaction to the consortium."""
+        return self.send(sender, system.CONSORTIUM, data)
 
     def deploy(self, init_code: bytes, address: bytes, sender: bytes = bytes(20)) -> bytes:
         """Run a constructor at an address and return the code that lies there."""
