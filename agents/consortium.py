@@ -236,9 +236,8 @@ class ConsortiumClient:
         if self._sender is None:
             raise Refused(what, "no key to sign with")
         sender, call = self._sender, Call(CONSORTIUM, data, GAS, what)
-        fields = {"from": _hex(sender.account), "to": _hex(CONSORTIUM), "data": _hex(data), "gas": hex(GAS)}
         try:
-            await self._chain.request("eth_call", fields, "latest")
+            await self._try(sender, call)
             (pending,) = await sender.send([call])
         except NodeError as error:
             raise Refused(what, _reason(error)) from None
@@ -254,8 +253,20 @@ class ConsortiumClient:
             raise NotCommitted(what, pending.hash, "another transaction of this account took its place")
         receipt = _receipt(pending.hash, answer)
         if not pending.outcome.result():
-            raise Reverted(what, receipt.height, await self._chain.explain(sender.account, call))
+            raise Reverted(what, receipt.height, await self._why(sender, call))
         return receipt
+
+    async def _try(self, sender: Sender, call: Call) -> None:
+        """Call what would be sent, as in the next block: only there is the newest block's hash known."""
+        fields = {"from": _hex(sender.account), "to": _hex(call.to), "data": _hex(call.data), "gas": hex(call.gas)}
+        await self._chain.request("eth_call", fields, "pending")
+
+    async def _why(self, sender: Sender, call: Call) -> str:
+        try:
+            await self._try(sender, call)
+        except NodeError as error:
+            return _reason(error)
+        return "it would succeed now: it came too early or too late"
 
     async def propose_admission(self, candidate: Candidate, readiness: Readiness | None) -> list[Receipt]:
         """Move to admit a household, and show its readiness if it has been given; that is checked before.
