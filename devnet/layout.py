@@ -103,6 +103,8 @@ def write_devnet(place: Place) -> None:
     place.passphrase.write_text(PASSPHRASE + "\n", encoding="ascii")
     for index in range(place.count):
         save_key(_node_key_path(place, index), derived_key(f"node {index}"), PASSPHRASE, NODE_KIND, SCRYPT_LIGHT)
+        _write_key(place.household(index) / "household-key.json", f"household {index}")  # a member votes without agents
+        _write_text(place.household(index) / "passphrase", PASSPHRASE + "\n")
     if place.options.market:
         for index, plan in enumerate(place.scenario.households):
             _write_household(place, index, plan)
@@ -199,9 +201,7 @@ def _tariff(preset: str) -> dict[str, Any]:
 
 def _write_household(place: Place, index: int, plan: HouseholdPlan) -> None:
     folder = place.household(index)
-    _write_key(folder / "household-key.json", f"household {index}")
     _write_key(folder / "meter-key.json", f"meter {index}")
-    _write_text(folder / "passphrase", PASSPHRASE + "\n")
     text = render_household(
         name=plan.connection,
         connection=plan.connection,

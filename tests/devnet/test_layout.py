@@ -97,7 +97,10 @@ def test_a_bare_chain_has_no_agents_and_keeps_the_wall_clock(tmp_path: Path) -> 
     assert genesis.wall_start_ms == genesis.genesis_time_s * 1000
     assert genesis.content["rules"]["open_accounts"] is True
     assert genesis.content["tariffs"][0]["preset"] == "public-grid"
-    assert sorted(path.name for path in place.root.iterdir()) == ["genesis.json", "keys", "passphrase"]
+    households = [f"household-{index}" for index in range(place.count)]
+    assert sorted(path.name for path in place.root.iterdir()) == ["genesis.json", *households, "keys", "passphrase"]
+    for index in range(place.count):
+        assert sorted(path.name for path in place.household(index).iterdir()) == ["household-key.json", "passphrase"]
 
 
 @pytest.mark.parametrize("rpc_port", [8545, MAX_RPC_PORT])
