@@ -37,6 +37,7 @@ def audit_in_child(database: Path, genesis: Path) -> AuditReport:
             Counts(**content["counts"]),
             tuple(content["supply"]),
             None if offence is None else Offence(**offence),
+            content["begins"],
         )
     lines = done.stderr.strip().splitlines()
     if done.returncode == 2:

@@ -49,6 +49,7 @@ class AuditReport:
         counts: how much was checked.
         supply: lines about tokens and cash.
         offence: the first, None if all is well.
+        begins: of a database made from a snapshot: what was not audited, and what is believed; else empty.
     """
 
     head: int
@@ -56,11 +57,13 @@ class AuditReport:
     counts: Counts
     supply: tuple[str, ...] = ()
     offence: Offence | None = field(default=None)
+    begins: str = ""
 
     def lines(self) -> list[str]:
         """Return what to print, the verdict last."""
         counts = self.counts
         rows = [
+            *([self.begins] if self.begins else []),
             f"heights {counts.heights}: links, headers, round records, history roots",
             f"transactions {counts.transactions}: {counts.signatures} signatures, admission, executed again",
             f"certificates {counts.certificates}, against validators derived from the audited state",
@@ -80,6 +83,7 @@ class AuditReport:
             "head": self.head,
             "head_hash": "0x" + self.head_hash.hex(),
             "counts": asdict(self.counts),
+            "begins": self.begins,
             "supply": list(self.supply),
             "offence": None if self.offence is None else asdict(self.offence),
         }

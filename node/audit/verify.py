@@ -13,6 +13,7 @@ from consensus.types import Domain, Epoch, ValidatorSet
 from node.admission import check_admissible
 from node.application import assemble, block_environment, make_genesis, validator_keys
 from node.audit.report import AuditReport, Counts, Offence
+from node.audit.start import NoStart, load_start
 from node.audit.state import OwnState
 from node.audit.supply import Books
 from node.chain.assembly import Parent, SealedBlock
@@ -29,6 +30,7 @@ from node.state.trie import list_root
 from node.storage import CorruptValue, View, tables
 
 ROUND, STATE = "round", "state"
+NO_SUPPLY = "token supply, attested energy and cash: not checked, that needs every height from 1 on"
 KIND_OF_TABLE = {
     "meta": (ROUND, "database"),
     "headers": (ROUND, "header"),
@@ -82,8 +84,8 @@ class Auditor:
         self._executor = Executor(self._rule_book)
         self._state = OwnState()
         self._counts = Counts()
-        self._hashes: list[bytes] = []
-        self._members: list[list[bytes]] = []  # node keys that the state after each height names
+        self._hashes: dict[int, bytes] = {}
+        self._members: dict[int, list[bytes]] = {}  # node keys that the state after each height names
         self._parent: Parent | None = None
         self._leaves = 0
         self._books = Books()
@@ -92,20 +94,40 @@ class Auditor:
     def audit(self, view: View) -> AuditReport:
         """Return the report on everything up to the view's head."""
         supply: tuple[str, ...] = ()
-        offence = None
+        offence, begins = None, ""
         try:
             with self._reading():
                 self._check_genesis(view)
-                for height in range(1, view.head_height + 1):
+                begins = self._begin(view)
+                for height in range(view.first_height + 1, view.head_height + 1):
                     self._height = height
                     self._check_height(view, height)
-                self._check_sizes(view)
+                if not view.first_height:
+                    self._check_sizes(view)
                 self._check_state(view)
-            supply = self._check_supply()
+            supply = (NO_SUPPLY,) if view.first_height else self._check_supply()
         except Found as found:
             offence = found.offence
-        head_hash = self._hashes[-1] if self._hashes else bytes(32)
-        return AuditReport(len(self._hashes) - 1, head_hash, self._counts, supply, offence)
+        head = max(self._hashes, default=-1)
+        return AuditReport(head, self._hashes.get(head, bytes(32)), self._counts, supply, offence, begins)
+
+    def _begin(self, view: View) -> str:
+        """Go to the first height of a database that was made from a snapshot; return what is to be said of it."""
+        if not view.first_height:
+            return ""
+        self._height = view.first_height
+        try:
+            start = load_start(view, [member.node_key for member in self._genesis.members], self._domain)
+        except NoStart as found:
+            raise Found(found.offence) from None
+        self._parent, self._state, self._leaves = start.parent, start.state, start.parent.history.size
+        self._hashes |= start.hashes
+        self._members = start.members
+        return (
+            f"begins with the snapshot of height {view.first_height}: heights below are not in this database and were "
+            f"not audited; this one is believed on its certificate, its validators followed from the genesis file over "
+            f"{start.epochs} epoch changes, and the state rebuilt under its root"
+        )
 
     # -- offences
 
@@ -187,8 +209,8 @@ class Auditor:
 
     def _advance(self, sealed: SealedBlock, delta: StateDelta) -> None:
         self._state.apply(delta, sealed.header.number)
-        self._hashes.append(sealed.header.hash)
-        self._members.append(validator_keys(self._state))
+        self._hashes[sealed.header.number] = sealed.header.hash
+        self._members[sealed.header.number] = validator_keys(self._state)
         self._leaves = sealed.history.size
         self._parent = Parent(sealed.header, sealed.record, sealed.history)
 
