@@ -113,6 +113,8 @@ class Application:
         self._clock = clock
         self._executor = Executor(rule_book)
         self._prepared: dict[bytes, Prepared] = {}
+        with store.read() as view:
+            rule_book.learn(layout.rule_changes(view.state.storage))
 
     @property
     def executor(self) -> Executor:
@@ -212,7 +214,9 @@ class Application:
                     if not done:
                         raise
                     break  # it is found out, and said, when its turn has come
-                done.append(Replayed(prepared, next_validators(batch.view())))
+                record = prepared.sealed.record
+                same = done and record.next_validators_hash == record.validators_hash
+                done.append(Replayed(prepared, done[-1].validators if same else next_validators(batch.view())))
                 self._prepared.clear()
         return done
 
@@ -222,6 +226,7 @@ class Application:
             prepared = self._execute(batch.view(), body, voting=False)
         senders = [tx.sender for tx in prepared.transactions]
         batch.commit(prepared.sealed, prepared.delta, certificate, senders)
+        self._rule_book.learn(layout.rule_changes(batch.view().state.storage))
         return prepared
 
     def validators(self) -> ValidatorSet:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from contracts.layout import RuleChange
 from contracts.system import CONTRACT_DOMAIN
 from node.chain.transaction import MAX_TRANSACTION_BYTES
 from node.errors import GridpactError
@@ -57,12 +58,14 @@ class Rules:
 
 
 class RuleBook:
-    """The rules of every height: those of genesis, until the consortium votes others.
+    """The rules of every height: those of genesis, and what the consortium voted since.
 
     Raises:
         ConfigError: a rule in the genesis file is missing, misspelt or out of range.
         UnknownRulesVersion: the genesis file asks for rules that this software does not know.
     """
+
+    _changes: tuple[tuple[int, Rules], ...] = ()  # from which height on, in rising order
 
     def __init__(self, rules: Mapping[str, Any], chain_id: int, path: Path | str = "genesis") -> None:
         table = Table(path, "rules", rules)
@@ -80,8 +83,29 @@ class RuleBook:
         )
         table.close()
 
+    def learn(self, changes: Sequence[RuleChange]) -> None:
+        """Take the changes that the newest committed state records; they may be learnt again and again.
+
+        Args:
+            changes: all of them, in the order in which the consortium voted them.
+        """
+        rules = self._genesis
+        steps = []
+        for change in changes:
+            known: dict[str, Any] = {change.name: change.value}
+            rules = replace(rules, **known)
+            steps.append((change.from_height, rules))
+        self._changes = tuple(steps)
+
     def rules_at(self, height: int) -> Rules:
-        """Return the rules of a height (all heights follow those of genesis, as long as nothing can be voted)."""
+        """Return the rules of a height: those of genesis, and what the consortium voted since.
+
+        Raises:
+            UnknownRulesVersion: the consortium voted rules that this software does not know.
+        """
         if height < 0:
             raise ValueError(f"no height {height}")
-        return self._genesis
+        rules = next((rules for start, rules in reversed(self._changes) if start <= height), self._genesis)
+        if rules.version != KNOWN_VERSION:
+            raise UnknownRulesVersion(rules.version)
+        return rules

@@ -10,6 +10,7 @@ from eth_hash.auto import keccak
 from consensus.certificates import InvalidCertificate, verify
 from consensus.codec import InvalidPeerMessage, decode_certificate
 from consensus.types import Domain, Epoch, ValidatorSet
+from contracts import layout
 from node.admission import check_admissible
 from node.application import assemble, block_environment, make_genesis, validator_keys
 from node.audit.report import AuditReport, Counts, Offence
@@ -211,6 +212,7 @@ class Auditor:
         self._state.apply(delta, sealed.header.number)
         self._hashes[sealed.header.number] = sealed.header.hash
         self._members[sealed.header.number] = validator_keys(self._state)
+        self._rule_book.learn(layout.rule_changes(self._state.storage))
         self._leaves = sealed.history.size
         self._parent = Parent(sealed.header, sealed.record, sealed.history)
 

@@ -9,6 +9,7 @@ from node.admission import calldata_floor, check_nonce, check_payable, intrinsic
 from node.chain.receipt import Receipt, make_receipt
 from node.chain.transaction import InvalidTransaction, Transaction
 from node.errors import GridpactError
+from node.execution.governance import begin_consortium
 from node.execution.machine import (
     HISTORY_ADDRESS,
     HISTORY_CODE,
@@ -159,6 +160,7 @@ class _Block:
         self._gas_used = 0
         self.gas_left = environment.gas_limit
         self._machine.begin_block()
+        begin_consortium(self._machine)
 
     def apply(self, tx: Transaction) -> None:
         """Apply a transaction, or raise InvalidTransaction and change nothing."""

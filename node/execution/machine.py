@@ -122,7 +122,7 @@ class Machine(PragueState):
     # -- the block
 
     def begin_block(self) -> None:
-        """Write the parent's hash into EIP-2935's contract, the one system call that runs."""
+        """Write the parent's hash into EIP-2935's contract, the first of the two system calls (ADR 0007)."""
         number = self._environment.number
         if number > 0 and self.accounts.get_code(HISTORY_ADDRESS) == HISTORY_CODE:
             value = int.from_bytes(self._environment.parent_hash, "big")
@@ -189,6 +189,14 @@ def apply_call(machine: Machine, *, sender: bytes, to: bytes | None, value: int,
         message = Message(gas, to, sender, value, data, accounts.get_code(to))
     computation = _compute(machine, message, 0)
     return _outcome(computation, gas - computation.get_gas_remaining())
+
+
+def apply_system_call(machine: Machine, *, sender: bytes, to: bytes, data: bytes, gas: int) -> None:
+    """Run a message of the node itself, which has no nonce, pays nothing and leaves no receipt (as in EIP-4788)."""
+    machine.accounts.begin_transaction()
+    computation = _compute(machine, Message(gas, to, sender, 0, data, machine.accounts.get_code(to)), 0)
+    for address in sorted(computation.get_accounts_for_deletion()):
+        machine.accounts.delete_account(address)
 
 
 def create_at(machine: Machine, address: bytes, init_code: bytes, gas: int) -> Outcome:
