@@ -8,6 +8,7 @@ stands inside its parent and is not stored. So the stored nodes are exactly thos
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 
 from eth_hash.auto import keccak
 
@@ -457,6 +458,11 @@ def list_trie(values: Iterable[bytes]) -> Trie:
 
 def list_root(values: Iterable[bytes]) -> bytes:
     """Return the root of a list of values."""
+    return _list_root(tuple(values))
+
+
+@lru_cache(maxsize=4)  # a block's transactions and receipts: body, header and chain block ask for the same roots
+def _list_root(values: tuple[bytes, ...]) -> bytes:
     return list_trie(values).finish()[0]
 
 
