@@ -7,7 +7,7 @@ refuse is never sent; then it is sent and followed to its receipt.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -83,12 +83,12 @@ class NotShownReady(AgentError):
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What a transaction did: at which height, its hash, its events of the consortium, gas used."""
+    """What a transaction was for, at which height it is, its hash, and its events of the consortium."""
 
+    what: str
     height: int
     transaction: str
     events: tuple[Event, ...]
-    gas_used: int
 
     @property
     def proposal(self) -> int | None:
@@ -251,7 +251,7 @@ class ConsortiumClient:
         answer = await self._chain.request("eth_getTransactionReceipt", pending.hash)
         if not isinstance(answer, dict):
             raise NotCommitted(what, pending.hash, "another transaction of this account took its place")
-        receipt = _receipt(pending.hash, answer)
+        receipt = _receipt(what, pending.hash, answer)
         if not pending.outcome.result():
             raise Reverted(what, receipt.height, await self._why(sender, call))
         return receipt
@@ -339,15 +339,10 @@ async def connected(
         await chain.close()
 
 
-def _receipt(transaction: str, answer: dict[str, Any]) -> Receipt:
-    decoded = (_event(log) for log in _logs(answer))
+def _receipt(what: str, transaction: str, answer: dict[str, Any]) -> Receipt:
+    decoded = (_event(log) for log in answer["logs"])
     events = tuple(event for event in decoded if event is not None)
-    return Receipt(int(answer["blockNumber"], 16), transaction, events, int(answer["gasUsed"], 16))
-
-
-def _logs(answer: dict[str, Any]) -> Sequence[dict[str, Any]]:
-    logs: Sequence[dict[str, Any]] = answer["logs"]
-    return logs
+    return Receipt(what, int(answer["blockNumber"], 16), transaction, events)
 
 
 def _event(log: dict[str, Any]) -> Event | None:

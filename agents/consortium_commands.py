@@ -92,6 +92,7 @@ def propose_admit(
     """Move to admit a household; your vote is cast with it.
 
     Example: gridpact consortium propose-admit --node-key 0x… --account 0x… --name eve --endpoint eve.example:30300
+    --key household-key.json --passphrase-file passphrase
     """
 
     def act() -> Act:
@@ -104,7 +105,7 @@ def propose_admit(
         readiness = None if ready is None else parse_readiness(ready, "--ready")
         return lambda client: client.propose_admission(candidate, readiness)
 
-    _do(act, f"propose to admit {name}", Access(rpc, chain_id, key, passphrase_file, wait))
+    _do(act, Access(rpc, chain_id, key, passphrase_file, wait))
 
 
 @app.command("propose-remove")
@@ -126,7 +127,7 @@ def propose_remove(
         return [await client.send(votes.propose_removal(account), what)]
 
     what = f"propose to remove {member}"
-    _do(lambda: remove, what, Access(rpc, chain_id, key, passphrase_file, wait))
+    _do(lambda: remove, Access(rpc, chain_id, key, passphrase_file, wait))
 
 
 @app.command("propose-upgrade")
@@ -149,7 +150,7 @@ def propose_upgrade(
         return _sends(votes.propose_upgrade(*addresses), what)
 
     what = f"propose to upgrade {target}"
-    _do(act, what, Access(rpc, chain_id, key, passphrase_file, wait))
+    _do(act, Access(rpc, chain_id, key, passphrase_file, wait))
 
 
 @app.command("propose-rule")
@@ -171,7 +172,7 @@ def propose_rule(
         return _sends(votes.propose_rule(parse_rule(name), value), what)
 
     what = f"propose {name} = {value}"
-    _do(act, what, Access(rpc, chain_id, key, passphrase_file, wait))
+    _do(act, Access(rpc, chain_id, key, passphrase_file, wait))
 
 
 @app.command()
@@ -188,7 +189,7 @@ def vote(
     Example: gridpact consortium vote 3 --key household-key.json --passphrase-file passphrase
     """
     what = f"vote for proposal {number}"
-    _do(lambda: _sends(votes.vote(number), what), what, Access(rpc, chain_id, key, passphrase_file, wait), number)
+    _do(lambda: _sends(votes.vote(number), what), Access(rpc, chain_id, key, passphrase_file, wait), number)
 
 
 @app.command()
@@ -207,7 +208,7 @@ def withdraw(
     """
     what = f"withdraw {'' if whole else 'the vote for '}proposal {number}"
     data = votes.withdraw_proposal(number) if whole else votes.withdraw_vote(number)
-    _do(lambda: _sends(data, what), what, Access(rpc, chain_id, key, passphrase_file, wait), number)
+    _do(lambda: _sends(data, what), Access(rpc, chain_id, key, passphrase_file, wait), number)
 
 
 @app.command()
@@ -224,7 +225,7 @@ def enact(
     Example: gridpact consortium enact 3 --key household-key.json --passphrase-file passphrase
     """
     what = f"enact proposal {number}"
-    _do(lambda: _sends(votes.enact(number), what), what, Access(rpc, chain_id, key, passphrase_file, wait), number)
+    _do(lambda: _sends(votes.enact(number), what), Access(rpc, chain_id, key, passphrase_file, wait), number)
 
 
 @app.command()
@@ -246,7 +247,7 @@ def ready(
         readiness = parse_readiness(token, "TOKEN")
         return lambda client: client.show_candidate_ready(number, readiness)
 
-    _do(act, f"readiness for proposal {number}", Access(rpc, chain_id, key, passphrase_file, wait), number)
+    _do(act, Access(rpc, chain_id, key, passphrase_file, wait), number)
 
 
 @app.command("rotate-key")
@@ -269,7 +270,7 @@ def rotate_key(
         readiness = parse_readiness(token, "TOKEN")
         return lambda client: client.rotate_node_key(new_key, readiness)
 
-    _do(act, "change the node key", Access(rpc, chain_id, key, passphrase_file, wait))
+    _do(act, Access(rpc, chain_id, key, passphrase_file, wait))
 
 
 @app.command()
@@ -288,7 +289,7 @@ def leave(
     if not yes:
         typer.confirm("Leave the consortium? Only a vote of the others brings you back", abort=True, err=True)
     what = "leave the consortium"
-    _do(lambda: _sends(votes.leave(), what), what, Access(rpc, chain_id, key, passphrase_file, wait))
+    _do(lambda: _sends(votes.leave(), what), Access(rpc, chain_id, key, passphrase_file, wait))
 
 
 @app.command()
@@ -307,7 +308,6 @@ def vouch(
     what = f"vouch for {account}"
     _do(
         lambda: _sends(consortium.vouch(parse_data(account, ACCOUNT_BYTES, "ACCOUNT")), what),
-        what,
         Access(rpc, chain_id, key, passphrase_file, wait),
     )
 
@@ -328,7 +328,6 @@ def end_vouching(
     what = f"end the vouching for {account}"
     _do(
         lambda: _sends(consortium.end_vouching(parse_data(account, ACCOUNT_BYTES, "ACCOUNT")), what),
-        what,
         Access(rpc, chain_id, key, passphrase_file, wait),
     )
 
@@ -349,7 +348,6 @@ def set_endpoint(
     what = f"endpoint {endpoint}"
     _do(
         lambda: _sends(consortium.set_endpoint(parse_endpoint(endpoint, "ENDPOINT")), what),
-        what,
         Access(rpc, chain_id, key, passphrase_file, wait),
     )
 
@@ -380,7 +378,7 @@ def evidence(
         equivocation = load_equivocation(file)
         return lambda client: client.submit_evidence(equivocation)
 
-    _do(act, "evidence", Access(rpc, chain_id, key, passphrase_file, wait))
+    _do(act, Access(rpc, chain_id, key, passphrase_file, wait))
 
 
 @app.command()
@@ -428,12 +426,11 @@ def _sends(data: bytes, what: str) -> Act:
     return send
 
 
-def _do(act: Callable[[], Act], what: str, access: Access, number: int | None = None) -> None:
+def _do(act: Callable[[], Act], access: Access, number: int | None = None) -> None:
     """Send what `act` says as a household, print what it did, and how its proposal stands.
 
     Args:
         act: checks what was typed; nothing is asked or sent before.
-        what: for the output.
         access: node and key.
         number: of the proposal; None if it is the one that is opened, or there is none.
     """
@@ -442,7 +439,7 @@ def _do(act: Callable[[], Act], what: str, access: Access, number: int | None = 
         async with connected(access.rpc, key=key, chain_id=access.chain_id, wait_s=access.wait_s) as client:
             receipts = await job(client)
             for receipt in receipts:
-                for line in receipt_lines(what, receipt):
+                for line in receipt_lines(receipt):
                     typer.echo(line)
             concerned = number or receipts[0].proposal
             if concerned is not None:

@@ -89,9 +89,9 @@ def proposal_lines(standing: Standing, overview: Overview) -> list[str]:
     return lines
 
 
-def receipt_lines(what: str, receipt: Receipt) -> list[str]:
+def receipt_lines(receipt: Receipt) -> list[str]:
     """Return that a transaction is in a block, and what it brought about."""
-    lines = [f"{what}: in block {receipt.height}, transaction {receipt.transaction}"]
+    lines = [f"{receipt.what}: in block {receipt.height}, transaction {receipt.transaction}"]
     for event in receipt.events:
         match event:
             case ProposalPassed(proposal=number, votes=votes, members=members) if votes:
