@@ -30,6 +30,7 @@ class _Layout:
     queue: int
     code_changes: int
     rule_changes: int
+    evidence: int
     fields: Mapping[str, tuple[int, int, int]]  # name -> (slot within the struct, offset in bytes, length in bytes)
 
 
@@ -91,6 +92,11 @@ def rule_changes(read_storage: ReadStorage) -> list[RuleChange]:
     return found
 
 
+def evidence_recorded(read_storage: ReadStorage, evidence_id: bytes) -> bool:
+    """Return whether an equivocation (its identity, 32 bytes) is on record."""
+    return bool(read_storage(CONSORTIUM, _mapping_slot(_layout().evidence, evidence_id)))
+
+
 def _member(read_storage: ReadStorage, account: bytes) -> Member:
     layout = _layout()
     base = _mapping_slot(layout.members, account)
@@ -138,6 +144,7 @@ def _layout() -> _Layout:
         queue=slots["_queue"],
         code_changes=slots["_codeChanges"],
         rule_changes=slots["_ruleChanges"],
+        evidence=slots["_evidence"],
         fields={
             field["label"]: (int(field["slot"]), field["offset"], int(types[field["type"]]["numberOfBytes"]))
             for field in types[_MEMBER]["members"]

@@ -14,6 +14,7 @@ from agents.keys import create_key
 from agents.market.tariff import PRESETS
 from devnet.accounts import MNEMONIC_BALANCE_WEI, PASSPHRASE, derived_key, mnemonic_addresses
 from devnet.scenario import DATA, HouseholdPlan, Scenario
+from node.evidence import reporter_account
 from node.keys import NODE_KIND, SCRYPT_LIGHT, account_address, node_key_of, save_key
 
 CHAIN_ID = 20_160_621
@@ -144,6 +145,8 @@ def genesis_content(place: Place) -> dict[str, Any]:
     operator = account_address(derived_key("operator"))
     everyone = mnemonic_addresses()
     vouched = [[meters[i], *everyone[i :: place.count]] for i in range(place.count)]
+    for i in range(place.count):
+        vouched[i].append(bytes.fromhex(reporter_account(derived_key(f"node {i}")).address[2:]))
     vouched[0].append(operator)
     if options.market:
         steps = [list(step) for step in scenario.clock_steps]

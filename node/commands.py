@@ -112,13 +112,16 @@ def key(
     out: Annotated[Path, typer.Option(help="The new key file; it must not exist.")],
     passphrase_file: Annotated[Path | None, typer.Option(help="File with the passphrase that encrypts it.")] = None,
 ) -> None:
-    """Make a validator's node key, and print the public half that a genesis file names.
+    """Make a validator's node key; print the public half that a genesis file names, and the account it reports with.
 
     Example: gridpact node key --out node-key.json --passphrase-file secret
     """
+    from node.evidence import reporter_account
+
     seed = new_seed()
     save_key(out, seed, read_passphrase(passphrase_file))
     typer.echo(f"node key 0x{node_key_of(seed).hex()} in {out}")
+    typer.echo(f"reporter account {reporter_account(seed).address}: vouch for it, so that the node can report liars")
 
 
 @app.command()

@@ -19,11 +19,11 @@ from typing import Any, TypeVar
 
 from eth_hash.auto import keccak
 
-from consensus.codec import Tag
-from consensus.inputs import Timer, TimerKind
+from consensus.inputs import Timing
 from consensus.messages import CertifiedBlock
 from consensus.state import Stage
 from consensus.types import Domain, ValidatorSet
+from contracts.bindings.consortium_votes import Equivocation
 from node.application import Application, BlockRefused, Replayed, make_genesis
 from node.budget import MOST, BlockBudget
 from node.chain.assembly import hash_of_body, join_body, split_body
@@ -45,100 +45,34 @@ from node.driver.events import (
     PeerConnected,
     ProposalReady,
     Reject,
+    ReportEvidence,
     TimerFired,
     WorkAvailable,
 )
 from node.driver.signer import LocalSigner
 from node.driver.wal import WriteAheadLog
+from node.evidence import Reporter
 from node.execution import Executor
 from node.genesis import Genesis, load_genesis
 from node.gossip import Gossip
 from node.keys import load_key, read_passphrase
+from node.membership import Membership, membership
 from node.mempool import Mempool
 from node.p2p import Channel, NetworkIdentity, PeerNetwork
 from node.parsing import ConfigError
+from node.ports import LoopClock, PeerTransport, StoreArchive
 from node.rpc import NodeStatus, PeerStatus, RpcConfig, RpcServer
 from node.rules import RuleBook, Rules
 from node.snapshot.shelf import Shelf, Snapshotter
 from node.state import StateReader
-from node.storage import CorruptValue, NotKept, Store
+from node.storage import Store
 from node.sync.follower import Follower
 
-CATCH_UP_BYTES = 2 * 1024 * 1024  # of blocks waiting for one peer: a request is answered with half of it
 FORWARD_AFTER = 0.25  # of the view timeout: well before the view is given up
 GIB = 1 << 30
 
 log = logging.getLogger("node")
 T = TypeVar("T")
-
-
-class LoopClock:
-    """The driver's timers on the event loop; at most one of each kind runs."""
-
-    def __init__(self, fire: Callable[[Timer], None]) -> None:
-        self._fire = fire
-        self._running: dict[TimerKind, asyncio.TimerHandle] = {}
-
-    def schedule(self, timer: Timer, delay_ms: int) -> None:
-        """Start `timer`, in place of the one of its kind that may be running."""
-        self.cancel(timer.kind)
-        loop = asyncio.get_running_loop()
-        self._running[timer.kind] = loop.call_later(delay_ms / 1000, self._fired, timer)
-
-    def cancel(self, kind: TimerKind) -> None:
-        """Stop the timer of a kind, if one is running."""
-        handle = self._running.pop(kind, None)
-        if handle is not None:
-            handle.cancel()
-
-    def close(self) -> None:
-        """Stop every timer."""
-        for kind in list(self._running):
-            self.cancel(kind)
-
-    def _fired(self, timer: Timer) -> None:
-        self._running.pop(timer.kind, None)
-        self._fire(timer)
-
-
-class PeerTransport:
-    """The driver's transport over the p2p network."""
-
-    def __init__(self, network: PeerNetwork) -> None:
-        self._network = network
-
-    def send(self, node_key: bytes, payload: bytes) -> None:
-        """Send to one validator; what is lost is sent again by STATUS, and a block that is not sent is asked for again.
-
-        A peer that asks faster than its line takes gets no more for the moment, so that its votes do not wait.
-        """
-        bulk = payload[0] in (Tag.CERTIFIED_BLOCK, Tag.BODY)
-        if bulk and self._network.waiting_bytes(node_key, Channel.CONSENSUS) > CATCH_UP_BYTES:
-            return
-        self._network.send(node_key, Channel.CONSENSUS, payload)
-
-    def broadcast(self, payload: bytes) -> None:
-        """Send to all others."""
-        self._network.broadcast(Channel.CONSENSUS, payload)
-
-
-class StoreArchive:
-    """Committed blocks for peers that lag behind."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-
-    def certified_block(self, height: int) -> tuple[bytes, bytes] | None:
-        """Return (body, encoded certificate) of a committed height; None if there is none."""
-        try:
-            with self._store.read() as view:
-                certificate = view.certificate(height)
-                return None if certificate is None else (view.body(height), certificate)
-        except NotKept:
-            return None
-        except CorruptValue as error:  # others can serve this height; whoever audits us will name it
-            log.warning("cannot serve a block", extra={"height": height, "reason": str(error)})
-            return None
 
 
 class Validator:
@@ -155,14 +89,11 @@ class Validator:
         self._genesis = genesis
         self._rule_book = RuleBook(genesis.content["rules"], genesis.chain_id, config.genesis)
         rules = self._rule_book.rules_at(0)
-        self._open_accounts = rules.open_accounts
         sealed, _ = make_genesis(genesis, rules)
         domain = Domain(genesis.chain_id, sealed.header.hash)
         signer = LocalSigner(seed, domain)
         self._domain = domain
         self._node_key = signer.node_key
-        if all(member.node_key != signer.node_key for member in genesis.members):
-            raise ConfigError(config.key, "", "the node key of a member in the genesis file; this one is nobody's")
         self._store = Store.open(
             config.directory / DATABASE_NAME,
             chain_id=genesis.chain_id,
@@ -173,9 +104,16 @@ class Validator:
         self._clock = ChainClock(genesis)
         self._mempool = Mempool()
         self._application = Application(self._store, self._rule_book, self._clock, self._mempool.get)
+        acting = self._application.validators()
+        with self._store.read() as view:
+            height = view.head_height + 1
+            self._membership = membership(view, acting, signer.node_key)
+        rules = self._rule_book.rules_at(height)
+        self._open_accounts = rules.open_accounts
+        self._reporter = Reporter(seed, genesis.chain_id, self._report)
         self._network = PeerNetwork(
             NetworkIdentity(seed, genesis.chain_id, domain.genesis_hash),
-            {member.node_key: member.endpoint for member in genesis.members},
+            self._membership.trusted,
             config.p2p_listen,
             self._on_message,
             on_connect=self._on_connect,
@@ -190,8 +128,6 @@ class Validator:
         )
         self._budget = BlockBudget()
         self._timers = LoopClock(lambda timer: self._handle(TimerFired(timer)))
-        with self._store.read() as view:
-            height = view.head_height + 1
         self._driver = Driver(
             DriverConfig(
                 domain,
@@ -202,7 +138,7 @@ class Validator:
                 body_format=BodyFormat(split_body, join_body, keccak),
             ),
             height=height,
-            validators=self._application.validators(),
+            validators=acting,
             clock=self._timers,
             transport=PeerTransport(self._network),
             log=self._wal,
@@ -237,7 +173,11 @@ class Validator:
             log.info("validator runs", extra={"node_key": self._node_key, "height": self._driver.height})
             if self._driver.warning is not None:
                 log.warning(self._driver.warning)
+            if not self._membership.trusted:
+                log.warning("this node's key is no member's: it follows, without a vote")
             self._do(self._driver.start())
+            if self._membership.pending:
+                self._on_work()
             following = self._follow()
             await self._stop.wait()
         finally:
@@ -302,6 +242,8 @@ class Validator:
                     delay_s = FORWARD_AFTER * self._rule_book.rules_at(self._driver.height).view_timeout_ms / 1000
                     position = (self._driver.height, self._driver.view)
                     asyncio.get_running_loop().call_later(delay_s, self._remind, position)
+                case ReportEvidence():
+                    self._reporter.found(effect, self._driver.height, self._driver.validators, self._node_key)
                 case Reject(sender, reason):
                     self._network.complain(sender.hex()[:16], reason)
 
@@ -346,7 +288,10 @@ class Validator:
         work = False
         if not self._replayed:
             with self._store.read() as view:
-                work = self._mempool.has_executable(view.state, open_accounts=self._open_accounts)
+                self._follow_members(membership(view, done.validators, self._node_key))
+                self._reporter.on_head(effect.height, view.state)
+                work = self._membership.pending
+                work |= self._mempool.has_executable(view.state, open_accounts=self._open_accounts)
         log.info(
             "committed",
             extra={
@@ -364,7 +309,9 @@ class Validator:
             work=work,
             view_timeout_s=self._rule_book.rules_at(effect.height).view_timeout_ms / 1000,
         )
-        self._handle(Committed(effect.height, effect.block_hash, done.validators, work))
+        rules = self._rule_book.rules_at(effect.height + 1)
+        timing = Timing(rules.view_timeout_ms, rules.max_view_timeout_ms)
+        self._handle(Committed(effect.height, effect.block_hash, done.validators, work, timing))
         for listener in list(self._head_listeners):
             listener(effect.height)
 
@@ -376,6 +323,18 @@ class Validator:
         with self._store.read() as view:
             self._mempool.commit([tx for each in (first, *others) for tx in each.prepared.transactions], view.state)
         return first
+
+    def _follow_members(self, now: Membership) -> None:
+        """Trust those who belong over the new head: who has left is hung up on, who has come is dialled."""
+        before, self._membership = self._membership, now
+        if now.trusted != before.trusted:
+            self._spawn(self._network.update_members(now.trusted))
+
+    def _report(self, raw: bytes) -> None:
+        try:
+            self._take(raw)
+        except InvalidTransaction as error:
+            log.warning("evidence cannot be sent", extra={"reason": str(error)})
 
     def _remind(self, position: tuple[int, int]) -> None:
         """Tell the leader what waits, if since then it has not proposed."""
@@ -464,14 +423,18 @@ class Validator:
         Raises:
             InvalidTransaction: no valid block can contain it, or the pool does not take it.
         """
+        tx, work = self._take(raw)
+        if work:
+            self._on_work()
+        return tx.hash
+
+    def _take(self, raw: bytes) -> tuple[Transaction, bool]:
         with self._store.read() as view:
             rules = self._rule_book.rules_at(view.head_height + 1)
             tx = decode_transaction(raw, rules.chain_id)
             work = self._admit(tx, view.state, rules)
         self._gossip.publish(tx.hash, tx.raw)
-        if work:
-            self._on_work()
-        return tx.hash
+        return tx, work
 
     @property
     def store(self) -> Store:
@@ -509,11 +472,11 @@ class Validator:
             PeerStatus(
                 member.node_key,
                 member.name,
-                f"{member.endpoint[0]}:{member.endpoint[1]}",
+                member.endpoint,
                 member.node_key in up,
                 None,
             )
-            for member in self._genesis.members
+            for member in self._membership.members
             if member.node_key != self._node_key
         ]
 
@@ -528,6 +491,10 @@ class Validator:
     def chain_time_s(self) -> int:
         """Return the chain time now."""
         return self._clock.now_s()
+
+    def evidence(self) -> Sequence[Equivocation]:
+        """Return the equivocations that were found and are not on record yet."""
+        return self._reporter.pending
 
     def on_head(self, listener: Callable[[int], None]) -> Callable[[], None]:
         """Call `listener(height)` after every commit; return what ends that."""

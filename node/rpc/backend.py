@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from consensus import ValidatorSet
+from contracts.bindings.consortium_votes import Equivocation
 from node.chain.transaction import Transaction
 from node.execution import Executor
 from node.mempool import Mempool
@@ -82,6 +83,9 @@ class Backend(Protocol):
 
     def chain_time_s(self) -> int:
         """Return the chain time now."""
+
+    def evidence(self) -> Sequence[Equivocation]:
+        """Return the equivocations that were found and are not on record yet."""
 
     def on_head(self, listener: Callable[[int], None]) -> Callable[[], None]:
         """Call `listener(height)` on the event loop after every commit; return what ends that."""

@@ -116,6 +116,26 @@ async def consortium(context: Context) -> Json:
     }
 
 
+@table.method("grid_getEvidence")
+async def evidence(context: Context) -> Json:
+    """Return the equivocations that this node has found and that are not on record, as the consortium takes them."""
+    return [
+        {
+            "evidence": to_data(each.evidence_id),
+            "nodeKey": to_data(each.node_key),
+            "epoch": to_quantity(each.epoch),
+            "height": to_quantity(each.height),
+            "view": to_quantity(each.view),
+            "phase": to_quantity(each.phase),
+            "firstHash": to_data(each.first_hash),
+            "firstSignature": to_data(each.first_signature),
+            "secondHash": to_data(each.second_hash),
+            "secondSignature": to_data(each.second_signature),
+        }
+        for each in context.backend.evidence()
+    ]
+
+
 # -- rounds
 
 

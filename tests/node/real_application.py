@@ -18,6 +18,7 @@ from nacl.signing import SigningKey
 
 from consensus.types import Domain, ValidatorSet
 from node.application import Application, BlockRefused, make_genesis
+from node.budget import MOST
 from node.chain import rlp
 from node.chain.assembly import SealedBlock, hash_of_body
 from node.chain.transaction import InvalidTransaction, Transaction, decode_transaction
@@ -25,8 +26,8 @@ from node.clock import ChainClock
 from node.driver import DriverConfig, WriteAheadLog
 from node.genesis import Genesis, parse_genesis
 from node.mempool import Mempool
+from node.ports import StoreArchive
 from node.rules import RuleBook
-from node.service import MAX_CANDIDATES, StoreArchive
 from node.state import StateDelta
 from node.storage import Store
 from node.storage.tables import TABLES
@@ -171,7 +172,7 @@ class RealApplication:
     def _candidates(self) -> list[Transaction]:
         with self.store.read() as view:
             opened = self._rule_book.rules_at(view.head_height + 1).open_accounts
-            return list(islice(self._mempool.executable(view.state, open_accounts=opened), MAX_CANDIDATES))
+            return list(islice(self._mempool.executable(view.state, open_accounts=opened), MOST))
 
 
 class RealCluster:

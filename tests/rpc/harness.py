@@ -16,6 +16,7 @@ from consensus.codec import encode_certificate
 from consensus.types import Domain, Phase, SignedVote, ValidatorSet, Vote, vote_bytes
 from consensus.types import Height as VoteHeight
 from consensus.types import View as VoteView
+from contracts.bindings.consortium_votes import Equivocation
 from node.chain.transaction import Transaction, decode_transaction
 from node.execution import Executor
 from node.mempool import Mempool
@@ -107,6 +108,10 @@ class LocalBackend:
 
     def chain_time_s(self) -> int:
         return self.chain.clock.now_s()
+
+    def evidence(self) -> Sequence[Equivocation]:
+        """Nobody equivocates here."""
+        return ()
 
     def on_head(self, listener: Callable[[int], None]) -> Callable[[], None]:
         self._heads.append(listener)
