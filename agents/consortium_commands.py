@@ -260,7 +260,10 @@ def rotate_key(
     chain_id: ChainId = None,
     wait: Wait = WAIT_S,
 ) -> None:
-    """Give your validator another node key; the seat stays, and the old key must sign until the new one acts.
+    """Give your validator another node key; the seat stays.
+
+    TOKEN is signed by the new key: `gridpact node ready --key new-key.json`. The node signs with the old key until the
+    height that this command prints; then name the new key in its node.toml and restart it.
 
     Example: gridpact consortium rotate-key 0x… TOKEN --key household-key.json --passphrase-file passphrase
     """

@@ -20,7 +20,7 @@ class Overview:
 
     Args:
         chain_id, height, chain_time_s: of the node's head; its chain clock now.
-        epoch, quorum, faults, validators: of the validators that act now, by node key (32 bytes), sorted.
+        epoch, quorum, faults, validators: of those who decide the next height, by node key (32 bytes), sorted.
         members: in the consortium's order.
         newest: the newest epoch that was announced; its first height may be still to come.
         votes_needed: more than half of all members.
@@ -41,8 +41,8 @@ class Overview:
 
     @property
     def change_pending(self) -> bool:
-        """Whether an epoch was announced that does not act yet."""
-        return self.newest.first_height > self.height
+        """Whether an epoch was announced whose validators do not decide the next height yet."""
+        return self.newest.number > self.epoch
 
     def name_of(self, account: bytes) -> str:
         """Return a member's name, or an account that is no member's."""

@@ -128,6 +128,8 @@ def key(
 def ready(
     config: Annotated[Path, typer.Option(help="The node.toml of a data directory.")] = Path(CONFIG_NAME),
     rpc: Annotated[str | None, typer.Option(help="The node to ask for the newest block; else its own.")] = None,
+    key: Annotated[Path | None, typer.Option(help="A new node key, to take the place of the node's own.")] = None,
+    passphrase_file: Annotated[Path | None, typer.Option(help="File with the passphrase of --key.")] = None,
 ) -> None:
     """Sign the newest block with the node key, so that a member can show the consortium that this node is ready.
 
@@ -136,7 +138,7 @@ def ready(
     from contracts.readiness import MAX_AGE_BLOCKS
     from node.readiness import show_readiness
 
-    shown = show_readiness(load_config(config), rpc)
+    shown = show_readiness(load_config(config), rpc, key=key, passphrase_file=passphrase_file)
     typer.echo(shown.token)
     typer.echo(f"good until height {shown.height + MAX_AGE_BLOCKS}: hand it to a member before", err=True)
 

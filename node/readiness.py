@@ -6,6 +6,7 @@ import json
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from nacl.signing import SigningKey
@@ -39,12 +40,16 @@ class OtherChain(GridpactError):
         self.url = url
 
 
-def show_readiness(config: NodeConfig, url: str | None = None) -> Readiness:
-    """Sign the newest block of a running node with the node key of `config`.
+def show_readiness(
+    config: NodeConfig, url: str | None = None, *, key: Path | None = None, passphrase_file: Path | None = None
+) -> Readiness:
+    """Sign the newest block of a running node with a node key.
 
     Args:
-        config: of the data directory whose key signs.
+        config: of the data directory whose node follows the chain.
         url: the node to ask for the newest block; None for the data directory's own.
+        key: signs, in place of the data directory's key: the one that is to take its place.
+        passphrase_file: opens `key`; None for that of the data directory's key.
 
     Raises:
         NodeUnanswered: it does not answer.
@@ -58,7 +63,7 @@ def show_readiness(config: NodeConfig, url: str | None = None) -> Readiness:
         raise OtherChain(target, str(config.genesis))
     _, genesis_hash = _block(target, "0x0")
     height, block_hash = _block(target, "latest")
-    seed = load_key(config.key, read_passphrase(config.passphrase_file))
+    seed = load_key(key or config.key, read_passphrase(passphrase_file or config.passphrase_file))
     message = ready_bytes(genesis.chain_id, genesis_hash, height, block_hash)
     return Readiness(height, bytes(SigningKey(seed).sign(message).signature))
 

@@ -62,6 +62,18 @@ def test_the_newest_block_is_signed_for_this_chain_alone(running: RunningNode, t
     VerifyKey(node_key_of(seed("candidate"))).verify(message, ready.signature)
 
 
+def test_a_new_key_may_sign(running: RunningNode, tmp_path: Path) -> None:
+    config = candidate(tmp_path / "node", running.url)
+    save_key(tmp_path / "new.json", seed("new"), "another phrase", scrypt=SCRYPT_LIGHT)
+    (tmp_path / "secret").write_text("another phrase\n")
+    words = ("--key", str(tmp_path / "new.json"), "--passphrase-file", str(tmp_path / "secret"))
+    shown = CliRunner().invoke(app, ["ready", "--config", str(config), *words])
+    assert shown.exit_code == 0, shown.output
+    genesis = bytes.fromhex(running.result("eth_getBlockByNumber", "0x0", False)["hash"][2:])
+    message = ready_bytes(2016, genesis, 0, genesis)
+    VerifyKey(node_key_of(seed("new"))).verify(message, parse_token(shown.stdout).signature)
+
+
 def test_another_node_may_be_asked(running: RunningNode, tmp_path: Path) -> None:
     config = load_config(candidate(tmp_path / "node", NOBODY))
     assert show_readiness(config, running.url).height == 0
