@@ -41,7 +41,7 @@ def test_a_household_is_admitted(street: ConsortiumStreet) -> None:
     assert "votes 1 of 3 needed: house-0" in proposed
     assert "open until 2016-06-27 22:00:0" in proposed
     assert "readiness not shown yet" in proposed
-    assert "next: 2 votes more (`gridpact consortium vote 1`), then `gridpact consortium ready 1 TOKEN`" in proposed
+    assert "next: 2 more votes (`gridpact consortium vote 1`), then `gridpact consortium ready 1 TOKEN`" in proposed
     assert "votes 2 of 3 needed: house-0, house-1" in street.ok(1, "vote", "1")
     passed = street.ok(2, "vote", "1")
     assert "proposal 1 has passed with 3 of 4 votes" in passed
