@@ -124,6 +124,7 @@ class Auditor:
         self._parent, self._state, self._leaves = start.parent, start.state, start.parent.history.size
         self._hashes |= start.hashes
         self._members = start.members
+        self._rule_book.learn(layout.rule_changes(self._state.storage))
         return (
             f"begins with the snapshot of height {view.first_height}: heights below are not in this database and were "
             f"not audited; this one is believed on its certificate, its validators followed from the genesis file over "
