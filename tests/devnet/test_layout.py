@@ -15,6 +15,7 @@ from devnet.accounts import MNEMONIC_BALANCE_WEI, PASSPHRASE, derived_key, mnemo
 from devnet.layout import CHAIN_ID, MAX_RPC_PORT, Options, Place, write_devnet
 from devnet.scenario import DATA, find_scenario, load_scenario
 from node.application import make_genesis
+from node.evidence import reporter_account
 from node.genesis import Genesis, load_genesis
 from node.keys import account_address, load_key, node_key_of
 from node.parsing import parse_endpoint
@@ -61,7 +62,8 @@ def test_every_account_is_vouched_by_exactly_one_member(place: Place, genesis: G
     assert len(set(vouched)) == len(vouched)
     meters = {row["meter"] for row in genesis.content["meters"]}
     everyone = {"0x" + address.hex() for address in mnemonic_addresses()}
-    assert set(vouched) == meters | everyone | {genesis.content["operator"]}
+    reporters = {reporter_account(derived_key(f"node {i}")).address.lower() for i in range(len(genesis.members))}
+    assert set(vouched) == meters | everyone | reporters | {genesis.content["operator"]}
 
 
 def test_keys_open_with_the_passphrase_written_beside_them(place: Place, genesis: Genesis) -> None:

@@ -14,12 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from devnet.accounts import PASSPHRASE, derived_key
 from devnet.layout import Options, Place, genesis_content, init_command, write_devnet
 from devnet.processes import gridpact
 from devnet.scenario import find_scenario, load_scenario
 from node.config import CONFIG_NAME
-from node.keys import NODE_KIND, SCRYPT_LIGHT, save_key
 from tests.devnet.running import free_port
 
 pytestmark = pytest.mark.xdist_group("devnet")
@@ -112,13 +110,6 @@ def test_missing_key(place: Place) -> None:
 def test_missing_passphrase_file(place: Place) -> None:
     place.passphrase.unlink()
     assert str(place.passphrase) in refused(place)
-
-
-def test_key_that_is_nobodys(place: Place) -> None:
-    key = place.root / "keys" / "node-0.json"
-    key.unlink()
-    save_key(key, derived_key("a stranger"), PASSPHRASE, NODE_KIND, SCRYPT_LIGHT)
-    assert "the node key of a member in the genesis file" in refused(place)
 
 
 def test_data_directory_of_another_chain(place: Place) -> None:

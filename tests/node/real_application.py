@@ -25,6 +25,7 @@ from node.chain.transaction import InvalidTransaction, Transaction, decode_trans
 from node.clock import ChainClock
 from node.driver import DriverConfig, WriteAheadLog
 from node.genesis import Genesis, parse_genesis
+from node.membership import Membership, membership
 from node.mempool import Mempool
 from node.ports import StoreArchive
 from node.rules import RuleBook
@@ -44,9 +45,9 @@ Dump = dict[str, list[tuple[bytes, bytes]]]
 
 
 @cache
-def cluster_genesis() -> tuple[Genesis, SealedBlock, StateDelta]:
+def cluster_genesis(members: int = VALIDATORS) -> tuple[Genesis, SealedBlock, StateDelta]:
     """Return a genesis whose members hold the simulated validators' keys, with its block and state."""
-    content = sample_genesis(VALIDATORS)
+    content = sample_genesis(members)
     for index, member in enumerate(content["members"]):
         member["node_key"] = hex_of(bytes(SigningKey(bytes([index + 1]) * 32).verify_key))
     genesis = parse_genesis(content)
@@ -120,11 +121,16 @@ class RealApplication:
 
     def trusted(self) -> frozenset[bytes]:
         """The node keys whose connections are accepted."""
-        return frozenset(self.validators().keys)
+        return frozenset(self._membership().trusted)
 
     def waiting(self) -> bool:
-        """Whether there is anything to be decided."""
-        return bool(self.pending())
+        """Whether there is anything to be decided: a transaction, or a change of the members that does not act yet."""
+        return bool(self.pending()) or self._membership().pending
+
+    def _membership(self) -> Membership:
+        validators = self.validators()
+        with self.store.read() as view:
+            return membership(view, validators, validators.keys[0])
 
     def submit(self, transaction: bytes) -> None:
         """Take a raw transaction into the pool, if the pool takes it."""
@@ -183,12 +189,21 @@ class RealCluster:
         seed: of everything that is random.
         network: how messages are treated.
         lenient: indices of validators that admit strangers, against the rules of this chain.
+        members: of the genesis file, which are the nodes with the lowest numbers of their keys.
+        nodes: in all; who is no member follows.
     """
 
     def __init__(
-        self, path: Path, *, seed: int = 0, network: NetworkModel | None = None, lenient: Sequence[int] = ()
+        self,
+        path: Path,
+        *,
+        seed: int = 0,
+        network: NetworkModel | None = None,
+        lenient: Sequence[int] = (),
+        members: int = VALIDATORS,
+        nodes: int = VALIDATORS,
     ) -> None:
-        self.genesis, sealed, delta = cluster_genesis()
+        self.genesis, sealed, delta = cluster_genesis(members)
         self._path = path
         self._genesis_hash = sealed.header.hash
         self._lenient = lenient
@@ -202,7 +217,7 @@ class RealCluster:
             max_view_timeout_ms=8_000,
             status_ms=200,
         )
-        self.cluster = Cluster(VALIDATORS, seed, network, make_application=self._open, config=config)
+        self.cluster = Cluster(nodes, seed, network, make_application=self._open, config=config)
         self._logs = []
         for node in self.cluster.nodes:
             Store.create(
@@ -270,7 +285,7 @@ class RealCluster:
         )
 
     def _wall(self, index: int) -> Callable[[], int]:
-        return lambda: WALL_MS + self.cluster.now_ms + SKEWS_MS[index]
+        return lambda: WALL_MS + self.cluster.now_ms + SKEWS_MS[index % len(SKEWS_MS)]
 
 
 def household(index: int) -> bytes:
