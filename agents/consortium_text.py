@@ -212,7 +212,7 @@ def _next(standing: Standing, overview: Overview) -> str:
             if missing <= 0:
                 return f"next: it has its votes since others left; `gridpact consortium enact {number}`"
             then = _then(proposal) if proposal.ready or proposal.kind is not ProposalKind.ADMIT else f"then {ready}"
-            return f"next: {_plural(missing, "more vote")} (`gridpact consortium vote {number}`), {then}"
+            return f"next: {_plural(missing, 'more vote')} (`gridpact consortium vote {number}`), {then}"
         case ProposalState.PASSED:
             return f"next: {ready}, before {moment(proposal.expires_at_s)} of chain time"
         case ProposalState.QUEUED:
