@@ -21,6 +21,7 @@ CHAIN_ID = 20_160_621
 VIEW_TIMEOUT_MS = 3_000
 AGENTS_ABOVE, P2P_ABOVE = 5_000, 10_000  # ports above the RPC port
 MAX_RPC_PORT = 22_000  # so that all ports stay below those that the system hands out itself
+SNAPSHOT_HEIGHTS = 8  # so that a newcomer to a young devnet finds one
 MAX_POWER_W = 50_000  # of a meter: what a house connection carries
 AGENT_FOLDER = "household"
 NODE_FOLDER = "node"
@@ -117,7 +118,8 @@ def write_devnet(place: Place) -> None:
 
 
 def init_command(place: Place, index: int) -> list[str]:
-    """Return the words of the command that makes a validator's data directory."""
+    """Return the words of the command that makes a validator's data directory; if it is voted out it follows others."""
+    others = [number for number in range(place.count) if number != index]
     return [
         "node",
         "init",
@@ -133,6 +135,9 @@ def init_command(place: Place, index: int) -> list[str]:
         place.p2p(index),
         "--rpc",
         place.rpc(index),
+        "--snapshot-every",
+        str(SNAPSHOT_HEIGHTS),
+        *(word for other in others for word in ("--follow", f"http://{place.rpc(other)}")),
     ]
 
 

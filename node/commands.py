@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 import uvloop
 
-from node.config import CONFIG_NAME, DATABASE_NAME, MANIFEST_NAME, load_config, render_config
+from node.config import CONFIG_NAME, DATABASE_NAME, DEFAULT_SNAPSHOT_HEIGHTS, MANIFEST_NAME, load_config, render_config
 from node.genesis import Genesis, load_genesis
 from node.keys import new_seed, node_key_of, read_passphrase, save_key
 from node.log import configure
@@ -36,6 +36,12 @@ def init(
     join: Annotated[
         list[str] | None, typer.Option(help="A member's RPC, http://HOST:PORT, to begin from; may be repeated.")
     ] = None,
+    follow: Annotated[
+        list[str] | None, typer.Option(help="A member's RPC to follow while this is no validator; may be repeated.")
+    ] = None,
+    snapshot_every: Annotated[
+        int, typer.Option(help="Write a snapshot for newcomers every so many heights; 0: never.", min=0, max=2**31 - 1)
+    ] = DEFAULT_SNAPSHOT_HEIGHTS,
 ) -> None:
     """Make a data directory: configuration, genesis block, empty log.
 
@@ -46,7 +52,7 @@ def init(
     """
     from node.service import create_database
 
-    urls = _join_urls(join or [])
+    urls, followed = _urls("--join", join or []), _urls("--follow", follow or [])
     for name, endpoint in (("--p2p", p2p), ("--rpc", rpc)):
         parse_endpoint(endpoint, lambda expected, name=name: ConfigError("command line", name, expected))  # type: ignore[misc]
     if data.exists() and (not data.is_dir() or any(data.iterdir())):
@@ -60,7 +66,8 @@ def init(
         passphrase_file=str(passphrase_file.resolve()) if passphrase_file else "",
         p2p_listen=p2p,
         rpc_listen=rpc,
-        sync_urls=urls,
+        sync_urls=[*urls, *followed],
+        snapshot_every_heights=snapshot_every,
     )
     data.parent.mkdir(parents=True, exist_ok=True)
     if urls and _join(data, genesis, parsed, text, urls):
@@ -72,10 +79,10 @@ def init(
     typer.echo(f"initialised {data}: chain {parsed.chain_id}, genesis block 0x{head.hex()}")
 
 
-def _join_urls(urls: list[str]) -> list[str]:
+def _urls(option: str, urls: list[str]) -> list[str]:
     for url in urls:
         if not url.startswith(("http://", "https://")):
-            raise ConfigError("command line", "--join", f"http://HOST:PORT, found {url!r}")
+            raise ConfigError("command line", option, f"http://HOST:PORT, found {url!r}")
     return [url.rstrip("/") for url in urls]
 
 

@@ -85,7 +85,14 @@ def _urls(sync: Table) -> tuple[str, ...]:
 
 
 def render_config(
-    *, genesis: str, key: str, passphrase_file: str, p2p_listen: str, rpc_listen: str, sync_urls: Sequence[str] = ()
+    *,
+    genesis: str,
+    key: str,
+    passphrase_file: str,
+    p2p_listen: str,
+    rpc_listen: str,
+    sync_urls: Sequence[str] = (),
+    snapshot_every_heights: int = DEFAULT_SNAPSHOT_HEIGHTS,
 ) -> str:
     """Return the text of a new node.toml; paths are relative to its folder or absolute."""
     lines = (
@@ -110,6 +117,6 @@ def render_config(
         f"urls = {json.dumps(list(sync_urls))}  # members' RPC, followed while this node is no validator",
         "",
         "[snapshot]",
-        f"every_heights = {DEFAULT_SNAPSHOT_HEIGHTS}  # for newcomers; 0: never",
+        f"every_heights = {snapshot_every_heights}  # for newcomers; 0: never",
     )
     return "\n".join(lines) + "\n"
