@@ -220,8 +220,8 @@ MUTANTS = (
     Mutant(
         "no-catching-up",
         "consensus/sync.py",
-        "    if not asked and state.stage is not Stage.DECIDED:\n        yield from _ask(state, None)\n",
-        "    if not asked:\n        return\n        yield\n",
+        "    elif not asked:\n        yield from _ask(state, None)\n",
+        "    elif not asked:\n        return\n",
         "liveness",
     ),
 )
