@@ -1,10 +1,16 @@
 """The write-ahead log: what must survive a power cut before a vote leaves.
 
-One file, append-only. A frame is `magic 4 ‖ length 4 ‖ CRC-32 of these 8 ‖ CRC-32 of the payload ‖ payload`, integers
-big-endian, and holds one batch of records; a batch is written and synced as one frame, so at most the last frame can be
-torn. A torn tail is dropped on opening; damage that valid frames follow is an error, because a synced vote is gone. The
-first frame holds a salt and names the chain. All later checksums start from the salt, so that a peer cannot hide in a
-block's body a frame that would look valid after a power cut.
+One file, append-only. A frame is `magic 4 ‖ number 4 ‖ length 4 ‖ CRC-32 of these 12 ‖ CRC-32 of the payload ‖
+payload`, integers big-endian, and holds one batch of records; the payload's checksum starts from the head's. Frames are
+numbered, so that none is missing or there twice. The first frame holds a salt, the schema version and whose log it is.
+All later checksums start from the salt, so that a peer cannot hide in a block's body a frame that would look valid
+after a power cut.
+
+A batch is written and synced as one frame; then an empty frame, the seal, is written without waiting for the disk. So
+at most the last frame and the seal before it can be torn, and whatever anything valid follows had been synced. A torn
+tail is dropped on opening. All else is an error, because a vote that was sent may be gone: the operator moves the log
+aside with `gridpact node restore`. What no log can tell is that it ends too early: where a whole tail is lost, or an
+older copy was put back, the peers remember its votes (consensus/recall.py).
 """
 
 from __future__ import annotations
@@ -15,13 +21,17 @@ import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
+from node.config import CONFIG_NAME
 from node.errors import GridpactError
 
 MAGIC = b"gpW1"
-HEAD = struct.Struct(">4sIII")
-LENGTH_END = 8  # magic and length, which have a checksum of their own
+HEAD = struct.Struct(">4sIIII")
+CHECKED = 12  # of the head: magic, number and length, which have a checksum of their own
 SALT_BYTES = 8
+SCHEMA_VERSION = 2  # of the frames and of the records in them; version 1 did not say so
+VERSION = struct.Struct(">I")
 COUNT = struct.Struct(">I")
+_UNNUMBERED = 16 + SALT_BYTES  # where version 1 had the identity: behind a shorter head and the salt
 ROTATE_BYTES = 8 * 1024 * 1024  # dropped after the commit that finds it larger: read back in milliseconds on opening
 
 
@@ -35,6 +45,18 @@ class WriteAheadLogError(GridpactError):
         self.expected = expected
 
 
+class DamagedLog(WriteAheadLogError):
+    """The log is there but cannot be read as it was written, so votes that were sent may be missing in it.
+
+    `at` is the first byte that is wrong.
+    """
+
+    def __init__(self, path: Path, at: int, what: str, expected: str) -> None:
+        go_on = f"gridpact node restore --config {path.with_name(CONFIG_NAME)}"
+        super().__init__(path, what, f"{expected}; to go on: `{go_on}` moves the log aside, and the node abstains")
+        self.at = at
+
+
 class WriteAheadLog:
     """A file of records that are durable when `append` returns. Implements the port `Log`.
 
@@ -43,7 +65,8 @@ class WriteAheadLog:
         identity: names the chain and the validator (any bytes); a log of another one is refused.
 
     Raises:
-        WriteAheadLogError: damaged in the middle, of another identity, or not writable.
+        DamagedLog: damaged otherwise than by a write that was cut off, or of another schema version.
+        WriteAheadLogError: of another identity, or not writable.
     """
 
     def __init__(self, path: Path, identity: bytes) -> None:
@@ -51,6 +74,7 @@ class WriteAheadLog:
         self._identity = identity
         self._fd = -1
         self._size = 0
+        self._number = 0  # of the next frame
         self._salt = b""
         self._records: list[bytes] = []
         try:
@@ -71,7 +95,9 @@ class WriteAheadLog:
         if self._fd < 0:
             raise WriteAheadLogError(self._path, "the log is closed", "an open log")
         try:
-            self._write(self._fd, _frame(_pack(batch), self._salt))
+            self._write(self._fd, _pack(batch))
+            os.fsync(self._fd)
+            self._write(self._fd, b"")  # the seal
         except OSError as error:
             self.close()
             raise WriteAheadLogError(self._path, error.strerror or str(error), "room to write") from error
@@ -102,27 +128,53 @@ class WriteAheadLog:
             self._rotate()
             return
         content = self._path.read_bytes()
-        first = _frame_at(content, 0, b"")
-        if first is None or len(first) < SALT_BYTES:
-            # The file is made under another name and gets its own when synced, so its first frame is never torn.
-            raise WriteAheadLogError(self._path, "no valid first frame", "a write-ahead log of gridpact")
-        self._salt, identity = first[:SALT_BYTES], first[SALT_BYTES:]
-        if identity != self._identity:
-            raise WriteAheadLogError(self._path, "it belongs to another chain or validator", "this node's own log")
-        frames, self._size = _frames(self._path, content, HEAD.size + len(first), self._salt)
-        self._records = [record for frame in frames for record in _unpack(self._path, frame)]
+        start = self._read_first(content)
+        payloads, self._size = _payloads(self._path, content, start, self._salt)
+        self._records = [record for payload in payloads for record in _unpack(self._path, payload)]
+        self._number = 1 + len(payloads)
         self._fd = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
-        if self._size < len(content):
-            os.ftruncate(self._fd, self._size)
-            os.fsync(self._fd)
+        try:
+            if self._size < len(content):
+                os.ftruncate(self._fd, self._size)
+            os.fsync(self._fd)  # the process that wrote the last frame may have been killed before it was synced
+            _sync_directory(self._path.parent)
+            if payloads and payloads[-1]:
+                self._write(self._fd, b"")
+        except OSError:
+            self.close()
+            raise
+
+    def _read_first(self, content: bytes) -> int:
+        """Take the salt from the first frame; return where the second begins."""
+        first = _payload_at(content, 0, 0, b"")
+        if first is None or len(first) < SALT_BYTES:
+            if content[: len(MAGIC)] == MAGIC and content.endswith(
+                self._identity, 0, _UNNUMBERED + len(self._identity)
+            ):
+                raise self._old_schema(1)
+            # The file is made under another name and gets its own when synced, so its first frame is never torn.
+            raise DamagedLog(self._path, 0, "damage at byte 0: no valid first frame", "a write-ahead log of gridpact")
+        self._salt, rest = first[:SALT_BYTES], first[SALT_BYTES:]
+        version = VERSION.unpack_from(rest)[0] if len(rest) >= VERSION.size else 0
+        if version != SCHEMA_VERSION:
+            raise self._old_schema(version)
+        if rest[VERSION.size :] != self._identity:
+            raise WriteAheadLogError(self._path, "it belongs to another chain or validator", "this node's own log")
+        return HEAD.size + len(first)
+
+    def _old_schema(self, version: int) -> DamagedLog:
+        what = f"schema version {version}"
+        return DamagedLog(self._path, 0, what, f"schema version {SCHEMA_VERSION}, or the gridpact that wrote it")
 
     def _rotate(self) -> None:
         fresh = self._path.with_name(self._path.name + ".new")
         fd = os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o600)
         try:
-            self._size = 0
-            self._salt = os.urandom(SALT_BYTES)
-            self._write(fd, _frame(self._salt + self._identity, b""))
+            salt = os.urandom(SALT_BYTES)
+            self._size, self._number, self._salt = 0, 0, b""
+            self._write(fd, salt + VERSION.pack(SCHEMA_VERSION) + self._identity)
+            self._salt = salt
+            os.fsync(fd)
             fresh.replace(self._path)
             _sync_directory(self._path.parent)
         except OSError:
@@ -131,12 +183,13 @@ class WriteAheadLog:
         self.close()
         self._fd = fd
 
-    def _write(self, fd: int, frame: bytes) -> None:
+    def _write(self, fd: int, payload: bytes) -> None:
+        frame = _frame(self._number, payload, self._salt)
         rest = memoryview(frame)
         while rest:
             rest = rest[os.write(fd, rest) :]
-        os.fsync(fd)
         self._size += len(frame)
+        self._number += 1
 
 
 def _sync_directory(path: Path) -> None:
@@ -147,37 +200,72 @@ def _sync_directory(path: Path) -> None:
         os.close(fd)
 
 
-def _frame(payload: bytes, salt: bytes) -> bytes:
-    start = zlib.crc32(salt)
-    length = MAGIC + COUNT.pack(len(payload))
-    return HEAD.pack(MAGIC, len(payload), zlib.crc32(length, start), zlib.crc32(payload, start)) + payload
+def _frame(number: int, payload: bytes, salt: bytes) -> bytes:
+    head = MAGIC + COUNT.pack(number) + COUNT.pack(len(payload))
+    crc = zlib.crc32(head, zlib.crc32(salt))
+    return head + COUNT.pack(crc) + COUNT.pack(zlib.crc32(payload, crc)) + payload
 
 
-def _frame_at(content: bytes, at: int, salt: bytes) -> bytes | None:
-    """Return the payload of the frame at a place; None if there is no whole, undamaged one."""
+def _head_at(content: bytes, at: int, salt: bytes) -> tuple[int, int] | None:
+    """Return (number, length) of the frame whose head is at a place; None if there is no whole, undamaged head."""
     if len(content) - at < HEAD.size:
         return None
-    start = zlib.crc32(salt)
-    magic, length, length_crc, crc = HEAD.unpack_from(content, at)
-    if magic != MAGIC or zlib.crc32(content[at : at + LENGTH_END], start) != length_crc:
+    magic, number, length, crc, _ = HEAD.unpack_from(content, at)
+    if magic != MAGIC or zlib.crc32(content[at : at + CHECKED], zlib.crc32(salt)) != crc:
         return None
+    return number, length
+
+
+def _payload_at(content: bytes, at: int, number: int, salt: bytes) -> bytes | None:
+    """Return the payload of the frame with this number at a place; None if there is no whole, undamaged one."""
+    head = _head_at(content, at, salt)
+    if head is None or head[0] != number:
+        return None
+    _, _, length, crc, payload_crc = HEAD.unpack_from(content, at)
     payload = content[at + HEAD.size : at + HEAD.size + length]
-    return payload if len(payload) == length and zlib.crc32(payload, start) == crc else None
+    return payload if len(payload) == length and zlib.crc32(payload, crc) == payload_crc else None
 
 
-def _frames(path: Path, content: bytes, at: int, salt: bytes) -> tuple[list[bytes], int]:
-    """Return the valid frames from `at` on and where they end; raise if a valid frame follows a broken one."""
-    frames: list[bytes] = []
-    while (payload := _frame_at(content, at, salt)) is not None:
-        frames.append(payload)
+def _payloads(path: Path, content: bytes, at: int, salt: bytes) -> tuple[list[bytes], int]:
+    """Return the payloads of the frames from the second on, which is at `at`, and where the last whole one ends.
+
+    Raises:
+        DamagedLog: what follows them is not just a write that was cut off.
+    """
+    payloads: list[bytes] = []
+    while at < len(content):
+        payload = _payload_at(content, at, 1 + len(payloads), salt)
+        if payload is None:
+            if not _is_lost_seal(content, at, 1 + len(payloads), salt):
+                _check_torn(path, content, at, 1 + len(payloads), salt)
+                break
+            payload = b""
+        payloads.append(payload)
         at += HEAD.size + len(payload)
+    return payloads, at
+
+
+def _is_lost_seal(content: bytes, at: int, number: int, salt: bytes) -> bool:
+    """Return whether just a head's length is damaged before the next frame: that was a seal, which holds nothing."""
+    here, after = _head_at(content, at, salt), _head_at(content, at + HEAD.size, salt)
+    return here in (None, (number, 0)) and after is not None and after[0] == number + 1
+
+
+def _check_torn(path: Path, content: bytes, at: int, number: int, salt: bytes) -> None:
+    """Raise unless all from `at` on can be one write that was cut off: nothing was written behind it."""
+    head = _head_at(content, at, salt)
+    if head is not None and head[0] != number:
+        what = f"damage at byte {at}: frame {head[0]} in the place of frame {number}"
+        raise DamagedLog(path, at, what, "every frame once")
+    if head is not None and head[1] and at + HEAD.size + head[1] < len(content):  # a seal is not waited for
+        what = f"damage at byte {at}: frame {number} does not match its checksum, and more follows it"
+        raise DamagedLog(path, at, what, "whole frames")
     later = content.find(MAGIC, at + 1)
     while later >= 0:
-        if _frame_at(content, later, salt) is not None:
-            what = f"damage at byte {at}, valid records from byte {later}"
-            raise WriteAheadLogError(path, what, "records without a gap")
+        if _head_at(content, later, salt) is not None:
+            what = f"damage at byte {at}, a valid frame at byte {later}"
+            raise DamagedLog(path, at, what, "frames without a gap")
         later = content.find(MAGIC, later + 1)
-    return frames, at
 
 
 def _pack(batch: Sequence[bytes]) -> bytes:
