@@ -30,13 +30,20 @@ def root() -> None:
 def verify_command(
     data: Annotated[Path, typer.Argument(help="A validator's data directory; the node may be running.")],
     genesis: Annotated[Path | None, typer.Option(help="The genesis file you trust; else the directory's own.")] = None,
+    checkpoint: Annotated[
+        list[str] | None,
+        typer.Option(help="HEIGHT:HASH of a block that the chain must contain, known from elsewhere; may be repeated."),
+    ] = None,
     json_: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Check everything that is stored; exit status 1 and the first offence if anything is wrong.
 
+    With --checkpoint a chain is refused that former members' keys, stolen since, signed beside the real one.
+
     Example: gridpact audit verify .gridpact/devnet/node-0
     """
-    report = audit_in_child(data / DATABASE_NAME, genesis or data / "genesis.json")
+    checkpoints = _checkpoints(checkpoint or [])
+    report = audit_in_child(data / DATABASE_NAME, genesis or data / "genesis.json", checkpoints=checkpoints)
     if json_:
         typer.echo(json.dumps(report.as_json(), indent=2))
     else:
@@ -44,6 +51,19 @@ def verify_command(
             typer.echo(line)
     if report.offence is not None:
         raise typer.Exit(1)
+
+
+def _checkpoints(texts: list[str]) -> dict[int, bytes]:
+    found: dict[int, bytes] = {}
+    for text in texts:
+        wrong = ConfigError("command line", "--checkpoint", f"HEIGHT:0x and 64 hexadecimal digits, found {text!r}")
+        height, colon, block = text.partition(":")
+        if not (colon and height.isascii() and height.isdecimal() and len(height) < 16):
+            raise wrong
+        known = parse_hex(block, 32, lambda wrong=wrong: wrong)  # type: ignore[misc]
+        if found.setdefault(int(height), known) != known:
+            raise ConfigError("command line", "--checkpoint", f"one block at height {height}, found two")
+    return found
 
 
 @app.command(name="proof")

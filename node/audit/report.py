@@ -14,7 +14,7 @@ class Offence:
         height: where; the head for what is judged at the end.
         chain: "round", "contract", "ledger" or "state".
         kind: of value: header, body, transaction, receipt, record, certificate, chain block, history, index, account,
-            storage value, code, trie node, history value, supply, database.
+            storage value, code, trie node, history value, supply, checkpoint, database.
         detail: what was found and what was expected.
     """
 

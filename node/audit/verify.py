@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 from eth_hash.auto import keccak
@@ -77,10 +77,21 @@ class Auditor:
 
     Args:
         genesis: the checked genesis file, the only thing that is believed.
+        checkpoints: hashes of blocks by height that are known from elsewhere: this chain must contain them. Keys that
+            members had long ago may have been stolen since; what they sign is another chain from some height on.
+        reached: told of every height before it is read.
     """
 
-    def __init__(self, genesis: Genesis) -> None:
+    def __init__(
+        self,
+        genesis: Genesis,
+        *,
+        checkpoints: Mapping[int, bytes] | None = None,
+        reached: Callable[[int], None] = lambda _: None,
+    ) -> None:
         self._genesis = genesis
+        self._checkpoints = dict(checkpoints or {})
+        self._reached = reached
         self._rule_book = RuleBook(genesis.content["rules"], genesis.chain_id)
         self._executor = Executor(self._rule_book)
         self._state = OwnState()
@@ -102,7 +113,9 @@ class Auditor:
                 begins = self._begin(view)
                 for height in range(view.first_height + 1, view.head_height + 1):
                     self._height = height
+                    self._reached(height)
                     self._check_height(view, height)
+                self._check_checkpoints(view)
                 if not view.first_height:
                     self._check_sizes(view)
                 self._check_state(view)
@@ -130,6 +143,19 @@ class Auditor:
             f"not audited; this one is believed on its certificate, its validators followed from the genesis file over "
             f"{start.epochs} epoch changes, and the state rebuilt under its root"
         )
+
+    def _check_checkpoints(self, view: View) -> None:
+        for height, expected in sorted(self._checkpoints.items()):
+            found = self._hashes.get(height)
+            if found == expected:
+                continue
+            self._height = min(height, view.head_height)
+            known = f"checkpoint {height}: a block 0x{expected.hex()} is expected"
+            if found is not None:
+                raise self._fail(ROUND, "checkpoint", f"{known}, this chain has 0x{found.hex()} there")
+            missing = "this chain ends at" if height > view.head_height else "this database begins with a snapshot of"
+            edge = view.head_height if height > view.head_height else view.first_height
+            raise self._fail(ROUND, "checkpoint", f"{known}, {missing} height {edge}")
 
     # -- offences
 
