@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 ARGS ?=
 SEEDS ?= 2000
 .DEFAULT_GOAL := help
-.PHONY: help devnet sim test test-kill test-tamper test-web3 check format lint types imports bench bench-catchup bench-scale lock contracts clean
+.PHONY: help devnet operations fuzz sim sim-mutants test test-kill test-tamper test-web3 check format lint types imports bench bench-catchup bench-scale lock contracts clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -54,6 +54,9 @@ types: $(DEV) ## mypy --strict
 
 imports: $(DEV) ## the layers, by import-linter
 	$(BIN)/lint-imports
+
+operations: $(DEV) ## run the commands of docs/operations.md (ARGS=--rewrite renews what they print)
+	$(BIN)/python -m tests.devnet.operations $(ARGS)
 
 fuzz: $(DEV) requirements-fuzz.lock ## let atheris attack every decoder (ARGS=-max_total_time=60 is the time for each)
 	$(PIP) install --require-hashes -r requirements-fuzz.lock
