@@ -106,8 +106,8 @@ def test_one_who_signs_one_hash_a_place_is_never_accused(
         vote = signed.setdefault((view, phase), m.vote(3, phase, view, block))
         assert not accused(m.hear(2, vote))
     for (view, phase, block), who in forgeries:
-        vote = Vote(Epoch(0), Height(5), View(view), phase, block)
-        claimed = SignedVote(vote, m.validators.keys[3], m.vote(who, phase, view, OTHER).signature)
+        forged = Vote(Epoch(0), Height(5), View(view), phase, block)
+        claimed = SignedVote(forged, m.validators.keys[3], m.vote(who, phase, view, OTHER).signature)
         if who != 3 or block != OTHER:
             assert not [each for each in accused(m.hear(1, claimed)) if each[0] == m.validators.keys[3]]
 

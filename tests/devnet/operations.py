@@ -1,7 +1,7 @@
 """Runs the commands of docs/operations.md as a reader would: `python -m tests.devnet.operations [--rewrite]`.
 
 Every line of a ```console block that begins with "$ " is given to one bash, in a folder of its own; what it prints
-follows it in the page. Without --rewrite the page is left alone and the exit status says whether every command ended as it
+follows it in the page. Without --rewrite the page is left alone; the exit status says whether every command ended as it
 should: a command whose last line reads "[exit N]" with N, any other with 0.
 """
 

@@ -16,7 +16,7 @@ from tests.node.samples import sample_genesis
 
 
 def write_config(folder: Path, **changes: str) -> Path:
-    values = {
+    values: dict[str, Any] = {
         "genesis": "genesis.json",
         "key": "node-key.json",
         "passphrase_file": "passphrase",
