@@ -24,15 +24,16 @@ class Vouched(DictState):
         self._member = member
 
     def storage(self, address: bytes, slot: int) -> int:
-        """Return the voucher in the one slot that is asked for."""
+        """Return the voucher in the slots that are asked for: who vouches, and whether it is a member."""
         asked: list[int] = []
+        member = int.from_bytes(self._member or b"", "big")
 
         def note(_: bytes, place: int) -> int:
             asked.append(place)
-            return 0
+            return member
 
         vouching_member(note, SENDER)
-        return int.from_bytes(self._member or b"", "big") if slot in asked else 0
+        return member if slot in asked else 0
 
 
 def transaction(nonce: int) -> Transaction:
