@@ -70,7 +70,7 @@ def init(
         snapshot_every_heights=snapshot_every,
     )
     data.parent.mkdir(parents=True, exist_ok=True)
-    if urls and _join(data, genesis, parsed, text, urls):
+    if urls and _join(data, genesis, parsed, key, text, urls):
         return
     with tempfile.TemporaryDirectory(dir=data.parent, prefix=f".{data.name}-") as draft:
         folder = Path(draft) / "node"
@@ -86,8 +86,9 @@ def _urls(option: str, urls: list[str]) -> list[str]:
     return [url.rstrip("/") for url in urls]
 
 
-def _join(data: Path, genesis_file: Path, genesis: Genesis, config: str, urls: list[str]) -> bool:
+def _join(data: Path, genesis_file: Path, genesis: Genesis, key: Path, config: str, urls: list[str]) -> bool:
     """Make the data directory from a snapshot; False if nobody has one yet."""
+    from node.restore import mark_if_seated
     from node.snapshot.join import fetch_database
     from node.snapshot.verify import origin_of
 
@@ -97,11 +98,14 @@ def _join(data: Path, genesis_file: Path, genesis: Genesis, config: str, urls: l
         shutil.rmtree(folder)
         typer.echo("no snapshot there yet: beginning with block 0", err=True)
         return False
+    seated = mark_if_seated(folder, genesis, key)
     _complete(folder, data, genesis_file, config)
     typer.echo(
         f"joined {data}: chain {genesis.chain_id} at height {joined.height}, block 0x{joined.block_hash.hex()}, "
         f"verified from the genesis file over {joined.epoch_changes} changes of the validators"
     )
+    if seated:
+        typer.echo("its key has a seat: the node abstains until it knows from the others what it voted before")
     return True
 
 
@@ -148,6 +152,48 @@ def ready(
     shown = show_readiness(load_config(config), rpc, key=key, passphrase_file=passphrase_file)
     typer.echo(shown.token)
     typer.echo(f"good until height {shown.height + MAX_AGE_BLOCKS}: hand it to a member before", err=True)
+
+
+@app.command()
+def restore(
+    config: Annotated[Path, typer.Option(help="The node.toml of a data directory.")] = Path(CONFIG_NAME),
+) -> None:
+    """Say that older data were put back, or that the write-ahead log is lost or damaged: the node must not be running.
+
+    A marker is set in the data directory. While it is there the node follows and serves, but does not vote: it asks the
+    others what they hold under its key and how far they are, and votes above that alone; then it removes the marker.
+    A damaged log is moved aside, never deleted.
+
+    Example: gridpact node restore --config house/node.toml
+    """
+    from node.restore import restore
+
+    settings = load_config(config)
+    found = restore(settings)
+    if found.set_aside is not None:
+        typer.echo(f"{found.reason}: the log is now {found.set_aside}")
+    typer.echo(f"{settings.directory}: marked as restored, at height {found.head}")
+    typer.echo(
+        "the node abstains until it knows from the others what it voted before; then it removes the marker itself"
+    )
+    typer.echo(f"to go on: gridpact node run --config {config}")
+
+
+@app.command()
+def backup(
+    out: Annotated[Path, typer.Option(help="The new folder for the copy.")],
+    config: Annotated[Path, typer.Option(help="The node.toml of a data directory; its node may be running.")] = Path(
+        CONFIG_NAME
+    ),
+) -> None:
+    """Copy a data directory's database, genesis file and configuration, with the restore marker; keys are not copied.
+
+    Example: gridpact node backup --config house/node.toml --out backups/monday
+    """
+    from node.restore import back_up
+
+    head = back_up(load_config(config), out)
+    typer.echo(f"backup of height {head} in {out}, marked as restored; the node key is not in it")
 
 
 @app.command()

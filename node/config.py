@@ -13,6 +13,7 @@ from node.parsing import ConfigError, Table
 CONFIG_NAME = "node.toml"
 DATABASE_NAME = "chain"
 WAL_NAME = "wal"
+RESTORED_NAME = "restored"  # a marker: the node may have forgotten votes, so it abstains until that is safe
 SNAPSHOTS_NAME = "snapshots"
 MANIFEST_NAME = "manifest"  # of the snapshot that a database is being made from
 DEFAULT_SNAPSHOT_HEIGHTS = 1_000

@@ -29,7 +29,7 @@ from node.budget import MOST, BlockBudget
 from node.chain.assembly import hash_of_body, join_body, split_body
 from node.chain.transaction import InvalidTransaction, Transaction, decode_transaction
 from node.clock import ChainClock
-from node.config import DATABASE_NAME, SNAPSHOTS_NAME, WAL_NAME, NodeConfig
+from node.config import DATABASE_NAME, SNAPSHOTS_NAME, NodeConfig
 from node.driver.compact import BodyFormat
 from node.driver.driver import Driver, DriverConfig
 from node.driver.events import (
@@ -50,7 +50,6 @@ from node.driver.events import (
     WorkAvailable,
 )
 from node.driver.signer import LocalSigner
-from node.driver.wal import WriteAheadLog
 from node.evidence import Reporter
 from node.execution import Executor
 from node.genesis import Genesis, load_genesis
@@ -61,6 +60,7 @@ from node.mempool import Mempool
 from node.p2p import Channel, NetworkIdentity, PeerNetwork
 from node.parsing import ConfigError
 from node.ports import LoopClock, PeerTransport, StoreArchive
+from node.restore import is_marked, open_log, unmark
 from node.rpc import NodeStatus, PeerStatus, RpcConfig, RpcServer
 from node.rules import RuleBook, Rules
 from node.snapshot.shelf import Shelf, Snapshotter
@@ -100,7 +100,8 @@ class Validator:
             genesis_hash=domain.genesis_hash,
             map_bytes=config.map_size_gib * GIB,
         )
-        self._wal = WriteAheadLog(config.directory / WAL_NAME, domain.genesis_hash + signer.node_key)
+        self._restored = is_marked(config.directory)
+        self._wal = open_log(config.directory, domain.genesis_hash + signer.node_key, self._store)
         self._clock = ChainClock(genesis)
         self._mempool = Mempool()
         self._application = Application(self._store, self._rule_book, self._clock, self._mempool.get)
@@ -144,6 +145,7 @@ class Validator:
             log=self._wal,
             signer=signer,
             archive=StoreArchive(self._store),
+            restored=self._restored,
             source=self._waiting,
         )
         host, port = config.rpc_listen
@@ -173,6 +175,8 @@ class Validator:
             log.info("validator runs", extra={"node_key": self._node_key, "height": self._driver.height})
             if self._driver.warning is not None:
                 log.warning(self._driver.warning)
+            if self._restored:
+                log.warning("older data were put back, or the log was lost: this node abstains until that is safe")
             if not self._membership.trusted:
                 log.warning("this node's key is no member's: it follows, without a vote")
             self._do(self._driver.start())
@@ -312,6 +316,12 @@ class Validator:
         rules = self._rule_book.rules_at(effect.height + 1)
         timing = Timing(rules.view_timeout_ms, rules.max_view_timeout_ms)
         self._handle(Committed(effect.height, effect.block_hash, done.validators, work, timing))
+        if self._restored and not self._driver.abstaining:
+            self._restored = False
+            unmark(self._config.directory)
+            log.info(
+                "votes again: it knows by now what it voted before it was restored", extra={"height": effect.height}
+            )
         for listener in list(self._head_listeners):
             listener(effect.height)
 

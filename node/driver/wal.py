@@ -53,7 +53,7 @@ class DamagedLog(WriteAheadLogError):
 
     def __init__(self, path: Path, at: int, what: str, expected: str) -> None:
         go_on = f"gridpact node restore --config {path.with_name(CONFIG_NAME)}"
-        super().__init__(path, what, f"{expected}; to go on: `{go_on}` moves the log aside, and the node abstains")
+        super().__init__(path, what, f"{expected}; to go on: `{go_on}`, which deletes nothing")
         self.at = at
 
 

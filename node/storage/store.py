@@ -152,6 +152,21 @@ class Store:
         except lmdb.Error as error:
             raise StorageError(self._path, f"cannot write: {error}", "free space on the disk and in the map") from None
 
+    def copy_to(self, path: Path) -> None:
+        """Write a copy of one head, without free pages, into a new folder; a node may be writing meanwhile.
+
+        Raises:
+            StorageError: the folder exists, or the copy cannot be written.
+        """
+        if path.exists():
+            raise StorageError(path, "the folder exists", "a new folder")
+        path.mkdir(parents=True)
+        try:
+            self._environment.copy(str(path), compact=True)
+        except lmdb.Error as error:
+            raise StorageError(path, f"cannot write: {error}", "free space on the disk") from None
+        _sync_folders(path)
+
     def close(self) -> None:
         """Close the database; views must be closed before."""
         self._environment.close()

@@ -1,0 +1,180 @@
+"""A data directory whose node may have forgotten votes: the marker that keeps it from voting, and backups that have it.
+
+A validator must never contradict a vote that it sent. Its write-ahead log remembers them; a backup put back, or a log
+that is lost or damaged, forgets some. The marker is a file in the data directory. While it is there the driver abstains
+(consensus/recall.py): it asks its peers what they hold under its key and how far they are, and votes above that alone.
+Then the node removes the marker itself.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+
+from node.application import make_genesis, validator_keys
+from node.config import CONFIG_NAME, DATABASE_NAME, RESTORED_NAME, WAL_NAME, NodeConfig
+from node.driver.wal import DamagedLog, WriteAheadLog
+from node.genesis import Genesis, load_genesis
+from node.keys import public_node_key
+from node.parsing import ConfigError
+from node.rules import RuleBook
+from node.storage import Store
+
+MEANING = (
+    "Older data were put back here, or the write-ahead log was lost: this validator may have forgotten votes it sent.\n"
+    "It abstains until it knows from its peers that it cannot contradict them; then it removes this file itself.\n"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What was found in a data directory whose node abstains from now on.
+
+    Args:
+        head: the height of its database.
+        set_aside: where its damaged log is now; None if the log was whole or missing.
+        reason: why it was set aside.
+    """
+
+    head: int
+    set_aside: Path | None
+    reason: str
+
+
+def is_marked(directory: Path) -> bool:
+    """Return whether the node of a data directory has to abstain."""
+    return (directory / RESTORED_NAME).exists()
+
+
+def mark(directory: Path) -> None:
+    """Set the marker; it is on the disk when this returns."""
+    draft = directory / f"{RESTORED_NAME}.new"
+    with draft.open("w", encoding="utf-8") as file:
+        file.write(MEANING)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(directory / RESTORED_NAME)
+    _sync(directory)
+
+
+def mark_if_seated(directory: Path, genesis: Genesis, key: Path) -> bool:
+    """Set the marker in a directory that was made from a snapshot if its node key has a seat there; return whether.
+
+    Who comes to its seat with a new disk has voted with a log that is gone; a newcomer's key has never voted.
+    """
+    store, _ = _open_store(directory / DATABASE_NAME, genesis, readonly=True)
+    try:
+        with store.read() as view:
+            seated = public_node_key(key) in validator_keys(view.state)
+    finally:
+        store.close()
+    if seated:
+        mark(directory)
+    return seated
+
+
+def unmark(directory: Path) -> None:
+    """Remove the marker: the driver has said that it abstains no more."""
+    (directory / RESTORED_NAME).unlink(missing_ok=True)
+    _sync(directory)
+
+
+def open_log(directory: Path, identity: bytes, store: Store) -> WriteAheadLog:
+    """Open the write-ahead log of a data directory; make one where nothing was decided yet, or the marker is set.
+
+    Raises:
+        WriteAheadLogError: damaged, of another validator, or missing though this node has taken part.
+    """
+    path = directory / WAL_NAME
+    if not path.exists() and not is_marked(directory):
+        with store.read() as view:
+            if view.head_height > view.first_height:
+                raise DamagedLog(
+                    path, 0, "the log is missing", f"the log of a node that is at height {view.head_height}"
+                )
+    return WriteAheadLog(path, identity)
+
+
+def restore(config: NodeConfig) -> Restored:
+    """Make the node of a data directory abstain until that is safe, and set a damaged log aside; nothing is deleted.
+
+    Raises:
+        GridpactError: the node runs, or its database or key file cannot be used.
+    """
+    genesis = load_genesis(config.genesis)
+    store, genesis_hash = _open_store(
+        config.directory / DATABASE_NAME, genesis, readonly=False
+    )  # a running node has it
+    try:
+        with store.read() as view:
+            head = view.head_height
+        mark(config.directory)
+        path = config.directory / WAL_NAME
+        identity = genesis_hash + public_node_key(config.key)
+        set_aside, reason = None, ""
+        try:
+            WriteAheadLog(path, identity).close()
+        except DamagedLog as error:
+            set_aside, reason = _free_name(path), error.what
+            path.replace(set_aside)
+            WriteAheadLog(path, identity).close()
+    finally:
+        store.close()
+    return Restored(head, set_aside, reason)
+
+
+def back_up(config: NodeConfig, out: Path) -> int:
+    """Copy a data directory while its node may be running; return the height that the copy holds.
+
+    The copy has the marker: its log would be older than what the node signed since, so it has none.
+
+    Raises:
+        ConfigError: there is something at `out`.
+        GridpactError: the database cannot be read, or the copy not be written.
+    """
+    if out.exists():
+        raise ConfigError(out, "", "a new folder for the backup")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    genesis = load_genesis(config.genesis)
+    store, _ = _open_store(config.directory / DATABASE_NAME, genesis, readonly=True)
+    try:
+        with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as draft:
+            folder = Path(draft) / "backup"
+            folder.mkdir()
+            store.copy_to(folder / DATABASE_NAME)
+            for path in (config.genesis, config.directory / CONFIG_NAME):
+                shutil.copy(path, folder / path.name)
+            copy, _ = _open_store(folder / DATABASE_NAME, genesis, readonly=True)
+            with copy.read() as view:
+                head = view.head_height
+            copy.close()
+            mark(folder)
+            folder.replace(out)
+    finally:
+        store.close()
+    _sync(out.parent)
+    return head
+
+
+def _open_store(path: Path, genesis: Genesis, *, readonly: bool) -> tuple[Store, bytes]:
+    rules = RuleBook(genesis.content["rules"], genesis.chain_id).rules_at(0)
+    genesis_hash = make_genesis(genesis, rules)[0].header.hash
+    store = Store.open(path, chain_id=genesis.chain_id, genesis_hash=genesis_hash, readonly=readonly)
+    return store, genesis_hash
+
+
+def _free_name(path: Path) -> Path:
+    names = (path.with_name(f"{path.name}.damaged-{number}") for number in count(1))
+    return next(name for name in names if not name.exists())
+
+
+def _sync(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
