@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 ARGS ?=
 SEEDS ?= 2000
 .DEFAULT_GOAL := help
-.PHONY: help devnet operations fuzz sim sim-mutants test test-kill test-tamper test-web3 check format lint types imports bench bench-catchup bench-scale lock contracts clean
+.PHONY: help devnet soak operations fuzz sim sim-mutants test test-kill test-tamper test-web3 check format lint types imports bench bench-catchup bench-scale lock contracts clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -54,6 +54,10 @@ types: $(DEV) ## mypy --strict
 
 imports: $(DEV) ## the layers, by import-linter
 	$(BIN)/lint-imports
+
+soak: $(RUN) ## ten minutes of real faults on four and on seven validators under load (ARGS=--duration-s=60)
+	$(BIN)/gridpact devnet perturb soak-4 $(ARGS)
+	$(BIN)/gridpact devnet perturb soak-7 $(ARGS)
 
 operations: $(DEV) ## run the commands of docs/operations.md (ARGS=--rewrite renews what they print)
 	$(BIN)/python -m tests.devnet.operations $(ARGS)

@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -163,6 +164,56 @@ def logs(
     if tail is None:
         raise DevnetError("`tail` is not on this machine; the logs are in " + str(data / LOG_FOLDER))
     subprocess.run([tail, "-n", "100", *(["-F"] if follow else []), *map(str, files)], check=False)
+
+
+@app.command()
+def perturb(
+    manifest: Annotated[Path, typer.Argument(help="A manifest that ships with gridpact, or a TOML file.")],
+    data: DataOption = Path(".gridpact/perturbed"),
+    rpc_port: Annotated[int, typer.Option(help="RPC port of the first node.", min=1024, max=MAX_RPC_PORT)] = 8745,
+    duration_s: Annotated[int | None, typer.Option(help="In place of the manifest's duration.", min=10)] = None,
+) -> None:
+    """Kill, freeze, cut off and deceive the validators of a devnet under load, and see what holds.
+
+    Example: gridpact devnet perturb soak-4
+    """
+    from devnet.manifest import MANIFESTS, load_manifest
+    from devnet.perturb import Perturbed
+
+    shipped = MANIFESTS / f"{manifest}.toml"
+    plan = load_manifest(shipped if shipped.exists() else manifest)
+    if duration_s is not None:
+        kept = tuple(each for each in plan.perturbations if each.at_s + each.for_s <= duration_s)
+        plan = replace(plan, duration_s=duration_s, perturbations=kept)
+    console = Console(width=None if Console().is_terminal else WIDTH)
+    base = load_scenario(find_scenario(DEFAULT))
+    offences = Perturbed(plan, base, data.resolve(), rpc_port, console).run()
+    for offence in offences:
+        console.print(f"soak: {offence}", highlight=False, soft_wrap=True, markup=False)
+    if offences:
+        raise typer.Exit(1)
+    console.print("soak: ok")
+
+
+@app.command()
+def byzantine(
+    config: Annotated[Path, typer.Option(help="The node.toml of a devnet's node.")],
+    behaviour: Annotated[str, typer.Option(help="equivocate, silent, withhold, garbage, lie or flood.")],
+) -> None:
+    """Run a validator that breaks the protocol, for devnets that are to be perturbed.
+
+    Example: gridpact devnet byzantine --config node-3/node.toml --behaviour equivocate
+    """
+    from devnet.byzantine import run
+    from node.config import load_config
+    from node.log import configure
+
+    settings = load_config(config)
+    configure(level=settings.log_level, form=settings.log_format)
+    try:
+        run(settings, behaviour)
+    except ValueError as error:
+        raise DevnetError(str(error)) from None
 
 
 @app.command("reset")

@@ -120,6 +120,15 @@ class Processes:
         child.kill()
         child.wait()
 
+    def wait_ended(self, name: str, patience_s: float) -> bool:
+        """Wait until a process of ours has ended by itself; False if it has not within the patience."""
+        try:
+            self._children[name].wait(patience_s)
+        except subprocess.TimeoutExpired:
+            return False
+        del self._children[name]
+        return True
+
     def stop_some(self, prefix: str) -> None:
         """End our children whose names begin with `prefix`, gently."""
         chosen = {name: child for name, child in self._children.items() if name.startswith(prefix)}

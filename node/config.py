@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from node.parsing import ConfigError, Table
+from node.parsing import ConfigError, Table, parse_hex
 
 CONFIG_NAME = "node.toml"
 DATABASE_NAME = "chain"
@@ -26,6 +26,8 @@ class NodeConfig:
 
     Paths are absolute; end points are (host, port), port 0 meaning any free one. `sync_urls` are members' RPC, from
     which a node follows that is no validator or has no peer; a snapshot is written every so many heights, 0 for never.
+    `p2p_dial` says where to reach members behind a forward, by node key, whatever end point they gave;
+    `clock_offset_ms` is added to the machine's clock.
     """
 
     directory: Path
@@ -38,6 +40,8 @@ class NodeConfig:
     log_level: str
     log_format: str
     map_size_gib: int
+    p2p_dial: Mapping[bytes, tuple[str, int]]
+    clock_offset_ms: int
     sync_urls: tuple[str, ...]
     snapshot_every_heights: int
 
@@ -70,12 +74,23 @@ def load_config(path: Path) -> NodeConfig:
         log_level=log.choice("level", ("debug", "info", "warning", "error"), "info"),
         log_format=log.choice("format", ("json", "console"), "json"),
         map_size_gib=node.integer("map_size_gib", 1, 1 << 14, 64),
+        p2p_dial=_dial(p2p),
+        clock_offset_ms=node.integer("clock_offset_ms", -86_400_000, 86_400_000, 0),
         sync_urls=_urls(sync),
         snapshot_every_heights=snapshot.integer("every_heights", 0, 2**31, DEFAULT_SNAPSHOT_HEIGHTS),
     )
     for table in (top, node, p2p, rpc, log, sync, snapshot):
         table.close()
     return config
+
+
+def _dial(p2p: Table) -> dict[bytes, tuple[str, int]]:
+    dial = p2p.table("dial", {})
+    found = {}
+    for key in dial.keys():  # noqa: SIM118 - a Table is no dict: reading its keys marks them as read
+        node_key = parse_hex(key, 32, lambda key=key: dial.error(key, "0x and 64 hexadecimal digits"))  # type: ignore[misc]
+        found[node_key] = dial.endpoint(key)
+    return found
 
 
 def _urls(sync: Table) -> tuple[str, ...]:

@@ -1,0 +1,135 @@
+"""A Byzantine validator: the real node, but its signer signs whatever it is asked and its transport lies.
+
+Only for devnets: the behaviour is given when the process starts, and nothing in `node/` knows of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from nacl.signing import SigningKey
+
+from consensus.codec import InvalidPeerMessage, decode_message, encode_message
+from consensus.messages import Proposal, ViewChange
+from consensus.types import NO_BLOCK, Domain, Epoch, Height, Phase, SignedVote, View, Vote, vote_bytes
+from node import service
+from node.config import NodeConfig
+from node.driver.compact_messages import CompactProposal, CompactTag, decode_compact
+from node.driver.signer import LocalSigner
+from node.p2p import Channel, PeerNetwork
+from node.ports import PeerTransport
+
+MAX_BODY_BYTES = 4 * 1024 * 1024
+FLOOD = 40  # messages beside every one of its own
+BEHAVIOURS = ("equivocate", "silent", "withhold", "garbage", "lie", "flood")
+
+
+class UnscrupulousSigner(LocalSigner):
+    """Signs contradictions too."""
+
+    def __init__(self, seed: bytes, domain: Domain) -> None:
+        super().__init__(seed, domain)
+        self._secret = SigningKey(seed)
+        self._of = domain
+
+    def sign(self, vote: Vote) -> SignedVote:
+        """Sign."""
+        return SignedVote(vote, self.node_key, self._secret.sign(vote_bytes(self._of, vote)).signature)
+
+
+def transport_class(behaviour: str, signer: Callable[[], UnscrupulousSigner]) -> type[PeerTransport]:
+    """Return the transport of a behaviour; `signer` gives the node's when it is first needed.
+
+    Raises:
+        ValueError: there is no such behaviour.
+    """
+    if behaviour not in BEHAVIOURS:
+        raise ValueError(f"no behaviour {behaviour}; expected one of {', '.join(BEHAVIOURS)}")
+    dice = random.Random(behaviour)
+
+    class LyingTransport(PeerTransport):
+        """Says what the behaviour makes of what the driver says."""
+
+        def __init__(self, network: PeerNetwork) -> None:
+            super().__init__(network)
+            self._peers = network
+
+        def send(self, node_key: bytes, payload: bytes) -> None:
+            """Lie to one."""
+            for each in told(node_key, payload):
+                super().send(node_key, each)
+
+        def broadcast(self, payload: bytes) -> None:
+            """Lie to everybody."""
+            for peer in self._peers.connected():
+                for each in told(peer.node_key, payload):
+                    self._peers.send(peer.node_key, Channel.CONSENSUS, each)
+
+    def told(node_key: bytes, payload: bytes) -> list[bytes]:
+        match behaviour:
+            case "silent":
+                return []
+            case "withhold":
+                return [] if (node_key[0] + len(payload)) % 2 else [payload]
+            case "garbage":
+                return [payload, dice.randbytes(dice.randrange(300)), bytes([payload[0]]) + dice.randbytes(100)]
+            case "flood":
+                return [payload, *(nonsense(payload) for _ in range(FLOOD))]
+        message = understand(payload)
+        if behaviour == "lie" and isinstance(message, ViewChange) and message.vote.signer == signer().node_key:
+            bare = signer().sign(replace(message.vote.vote, block_hash=NO_BLOCK))
+            return [encode_message(ViewChange(bare, None))]
+        if behaviour == "equivocate":
+            other = contradiction(message)
+            if other is not None:  # both to everybody: a contradiction that nobody sees harms nobody
+                return [payload, encode_message(other)]
+        return [payload]
+
+    def contradiction(message: Any) -> SignedVote | None:
+        vote = message.vote if isinstance(message, Proposal | CompactProposal) else message
+        if not isinstance(vote, SignedVote) or vote.signer != signer().node_key:
+            return None
+        return signer().sign(replace(vote.vote, block_hash=dice.randbytes(32)))
+
+    def nonsense(payload: bytes) -> bytes:
+        message = understand(payload)
+        vote = getattr(message, "vote", None)
+        epoch = getattr(getattr(vote, "vote", vote), "epoch", Epoch(0))
+        height = Height(getattr(message, "height", 1) + dice.randrange(3))
+        phase = dice.choice((Phase.PREPARE, Phase.COMMIT))
+        return encode_message(signer().sign(Vote(epoch, height, View(dice.randrange(9)), phase, dice.randbytes(32))))
+
+    return LyingTransport
+
+
+def understand(payload: bytes) -> Any:
+    """Return the message that bytes encode; None if there is none."""
+    try:
+        if payload and payload[0] in set(CompactTag):
+            return decode_compact(payload, max_body_bytes=MAX_BODY_BYTES)
+        return decode_message(payload, max_body_bytes=MAX_BODY_BYTES)
+    except InvalidPeerMessage:
+        return None
+
+
+def run(config: NodeConfig, behaviour: str) -> None:
+    """Run a validator that behaves so until it is told to stop.
+
+    Raises:
+        ValueError: there is no such behaviour.
+        GridpactError: as for an honest node.
+    """
+    made: list[UnscrupulousSigner] = []
+
+    def make_signer(seed: bytes, domain: Domain) -> UnscrupulousSigner:
+        made.append(UnscrupulousSigner(seed, domain))
+        return made[0]
+
+    shell: Any = service
+    shell.LocalSigner = make_signer
+    shell.PeerTransport = transport_class(behaviour, lambda: made[0])
+    asyncio.run(service.serve(config))
