@@ -18,6 +18,7 @@ VIEW_HORIZON = 8  # votes are kept this many views around our own; a node furthe
 MAX_BODIES = 4  # proposed, prepared, chosen, certified: no more are ever needed at once
 MAX_AHEAD_MESSAGES = 64  # kept per peer for the next height: a proposal, two votes and a view change, several times
 MAX_AHEAD_BODIES = 4  # their total size over all peers, in bodies of the largest size; a peer may fill a third of it
+MAX_STRANGERS = 2  # whose heights are kept though they are no validators yet; an epoch brings one new key at a time
 MAX_DOUBLINGS = 16  # of the view timeout; the cap is reached long before
 VOTE_BYTES = 256  # what a vote is reckoned at, alone or in a certificate
 

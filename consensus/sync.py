@@ -12,7 +12,7 @@ from consensus.actions import Action, Schedule, Send, ServeBlocks
 from consensus.codec import MAX_BLOCKS
 from consensus.inputs import Timer, TimerKind
 from consensus.messages import BlocksRequest, Body, BodyRequest, CertifiedBlock, Status, ViewChange
-from consensus.state import Fetch, Stage, State
+from consensus.state import MAX_STRANGERS, Fetch, Stage, State
 from consensus.types import Height, Phase
 
 IDLE_FACTOR = 10  # STATUS goes out this much less often while there is nothing to decide
@@ -117,8 +117,13 @@ def _resend(state: State, sender: bytes, theirs: Status) -> Actions:
 
 
 def on_ahead(state: State, sender: bytes, height: Height) -> Actions:
-    """A peer works on a higher height. One height ahead is a matter of moments; further off we ask for blocks now."""
-    if sender in state.validators:
+    """A peer works on a higher height. One height ahead is a matter of moments; further off we ask for blocks now.
+
+    A peer that is to be a validator soon counts too: the only one who holds a certificate may have taken up another key
+    since. Certificates prove themselves, so it matters only that we remember few.
+    """
+    strangers = [key for key in state.heights if key not in state.validators]
+    if sender in state.validators or sender in strangers or len(strangers) < MAX_STRANGERS:
         state.heights[sender] = max(height, state.heights.get(sender, height))
         if height > state.height + 1:
             yield from catch_up(state)
@@ -159,9 +164,10 @@ def fetch_body(state: State, block_hash: bytes) -> Actions:
 
 def _ask(state: State, block_hash: bytes | None) -> Actions:
     """Ask the peer that answered last, or after a failure the next one, for a body or (None) for certified blocks."""
-    others = [key for key in state.validators.keys if key != state.config.me]
     if block_hash is None:
-        others = [key for key in others if state.heights.get(key, 0) > state.height]
+        others = sorted(key for key, height in state.heights.items() if height > state.height)
+    else:
+        others = [key for key in state.validators.keys if key != state.config.me]
     if not others:
         return
     last = state.fetch.peer if state.fetch is not None else state.config.me  # not all of us ask the same one first

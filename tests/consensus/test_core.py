@@ -27,6 +27,7 @@ from consensus.inputs import (
     Executed,
     PeerConnected,
     ProposalReady,
+    Received,
     Started,
     Timer,
     TimerFired,
@@ -458,6 +459,18 @@ def test_a_node_far_behind_asks_applies_in_order_and_rotates() -> None:
     assert only(actions, CommitBlock)[0].block_hash == OTHER
     actions = m.feed(Committed(Height(6), OTHER, m.validators, work_remaining=False))
     assert only(actions, Send) == [Send(m.validators.keys[2], BlocksRequest(Height(7), 16))]
+
+
+def test_one_who_is_no_validator_yet_is_asked_for_blocks_too() -> None:
+    m = Machine()
+    fresh = [bytes([number]) * 32 for number in (1, 2, 3)]
+    for key in fresh:
+        assert not m.feed(Received(key, status(m, height=Height(6))))
+    assert set(m.state.heights) == set(fresh[:2])  # of those who are none, few are remembered
+    asked = only(fire(m, TimerKind.STATUS), Send) + only(fire(m, TimerKind.FETCH), Send)
+    assert asked == [Send(key, BlocksRequest(H, 16)) for key in fresh[:2]]
+    assert not only(fire(m, TimerKind.FETCH), Send)
+    assert only(m.feed(Received(fresh[0], CertifiedBlock(BODY, m.certificate(Phase.COMMIT)))), CommitBlock)
 
 
 def test_certified_blocks_that_prove_nothing_are_rejected() -> None:
