@@ -68,6 +68,7 @@ class Adversary:
         self.prepared: dict[int, dict[int, Certificate]] = {}
         self.certified: dict[int, CertifiedBlock] = {}
         self.payloads: deque[bytes] = deque(maxlen=MEMORY)
+        self.plots: dict[int, bytes] = {}  # the body by which a height's prepared block is to be replaced
         self.counts: Counter[str] = Counter()
 
     def hear(self, payload: bytes) -> Message | None:
@@ -110,6 +111,9 @@ class Behaviour(Protocol):
     def outgoing(self, receiver: Node, payload: bytes) -> list[bytes]:
         """Return what goes to the receiver in place of a payload."""
 
+    def ignores(self, message: Message | None) -> bool:
+        """Whether the node is to act as if it had never got a message."""
+
     def heard(self, message: Message | None) -> None:
         """Do something about a message."""
 
@@ -151,7 +155,8 @@ class FaultyNode(Node):
             self.driver._state.barred = Height(0)
         if isinstance(event, MessageReceived):
             message = self.adversary.hear(event.payload)
-            super().handle(event)
+            if not any(behaviour.ignores(message) for behaviour in self.behaviours):
+                super().handle(event)
             if self.running:
                 for behaviour in self.behaviours:
                     behaviour.heard(message)

@@ -44,6 +44,10 @@ class Quiet:
         """Let it pass."""
         return [payload]
 
+    def ignores(self, message: Message | None) -> bool:
+        """Hear everything."""
+        return False
+
     def heard(self, message: Message | None) -> None:
         """Do nothing."""
 

@@ -211,6 +211,9 @@ class Cluster:
     def rejected(self, node: Node, sender: bytes, reason: str) -> None:
         """A node found that a peer sent what no honest one sends."""
 
+    def decided(self, node: Node, height: int) -> None:
+        """A node holds a block and its certificate, and begins to commit it."""
+
     def head_moved(self, node: Node) -> None:
         """A node has committed a block."""
 

@@ -146,16 +146,16 @@ MUTANTS = (
         "        pass\n",
     ),
     Mutant(
-        "certificate-of-any-epoch",
-        "consensus/certificates.py",
-        "    if certificate.epoch != validators.epoch:\n",
-        "    if False:\n",
-    ),
-    Mutant(
         "epoch-change-too-early",
         "tests/simulation/ledger.py",
         "return self._database.streets[max(0, self.head_height - 1)]",
         "return self._database.streets[self.head_height]",
+    ),
+    Mutant(
+        "epoch-change-too-early-at-some",
+        "tests/simulation/ledger.py",
+        "return self._database.streets[max(0, self.head_height - 1)]",
+        "return self._database.streets[max(0, self.head_height - 1 + self._maker % 2)]",
     ),
     Mutant(
         "epoch-change-too-late",
@@ -183,7 +183,7 @@ MUTANTS = (
         "    elif True:\n",
     ),
     Mutant(
-        "timer-never-set-again",
+        "timer-never-reset",
         "consensus/core.py",
         "if state.voting and state.armed != state.view and state.stage is not Stage.DECIDED:",
         "if state.voting and state.armed is None and state.stage is not Stage.DECIDED:",

@@ -154,6 +154,11 @@ class Node:
         self.driver: Driver
         self.application: Application
 
+    @property
+    def keys(self) -> list[bytes]:
+        """Every key that it has or had."""
+        return [self.key]
+
     # --- ports ---
 
     def schedule(self, timer: Timer, delay_ms: int) -> None:
@@ -273,8 +278,8 @@ class Node:
         """Hand an event to the driver and do what it wants."""
         if self.running:
             self._guarded(lambda: self.driver.handle(event))
-            if self.honest:
-                self.cluster.watch.memory(self, self.driver._state)
+            if self.honest and self.running:
+                self.cluster.watch.handled(self, self.driver._state)
 
     def receive(self, sender: bytes, payload: bytes) -> None:
         """A message has come through the network."""
@@ -329,6 +334,8 @@ class Node:
                 if self.honest:
                     self.cluster.watch.evidence(self, first, second)
             case BuildProposal() | Execute() | CommitBlock():
+                if isinstance(effect, CommitBlock):
+                    self.cluster.decided(self, effect.height)
                 # The chain's one thread: in order, each taking its time.
                 now = max(self.cluster.now_ms, self._busy_until)
                 self._busy_until = now + self.cluster.random.randint(*self.cluster.work_ms)

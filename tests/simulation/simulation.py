@@ -14,16 +14,20 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 from unittest import mock
 
+from consensus.state import Stage
 from node.driver import DriverConfig, compact
 from tests.simulation.adversary import FaultyNode
+from tests.simulation.ambush import Ambush
 from tests.simulation.behaviours import BEHAVIOURS
 from tests.simulation.cluster import DOMAIN, NetworkModel
 from tests.simulation.disk import DiskLog
+from tests.simulation.judge import Judge
 from tests.simulation.ledger import BODY_FORMAT, admit, hash_of_body, remove, rotate
 from tests.simulation.node import MAX_BODY_BYTES, Node
 from tests.simulation.signatures import remembered
 from tests.simulation.trace import tell
-from tests.simulation.watch import Violation
+from tests.simulation.treachery import Treacherous
+from tests.simulation.watch import Comeback, Violation
 from tests.simulation.world import Machine, Twin, World
 
 Mode = Literal["safety", "liveness"]
@@ -31,7 +35,11 @@ MODES: tuple[Mode, ...] = ("safety", "liveness")
 TROUBLE_MS = (5_000, 12_000, 20_000, 30_000)
 CALM_MS = 60_000  # by then everything must be committed everywhere; most runs need two seconds
 SIZES = (1, 2, 3, *[4] * 14, *[5] * 4, *[6] * 3, *[7] * 6, 10)
+LAST = 4  # transactions after all that, each alone, so that several leaders meet an idle street
+JOIN_MS = 3_000  # in which everybody has heard of everybody's view change: STATUS goes out every 200 or 2,000 ms
 CLIENTS_MS = 2_000  # how often clients look for what they sent
+AMBUSHED = 0.4  # of all runs
+TREACHEROUS = 0.8  # of the faulty nodes in such a run
 TRACE_LINES = 60
 
 
@@ -109,6 +117,7 @@ class Simulation:
         self.counts["heartbeats"] += config.heartbeat_ms > 0
         self.trouble_ms = dice.choice(TROUBLE_MS)
         self.budget = (self.smallest - 1) // 3  # members of any epoch that may be faulty
+        self.ambush = Ambush(self.world, dice) if size > 1 and dice.random() < AMBUSHED else None
         self._numbers = 0
         self.slowest_ms = 0
         self._populate(size)
@@ -127,13 +136,14 @@ class Simulation:
                 self._add(Machine(world, index, key))
                 continue
             world.watch.liars.add(bytes(key.verify_key))
-            if dice.random() < 0.25:
+            if dice.random() < (0.25 if self.ambush is None else 0.1):
                 self.counts["twins"] += 1
                 self._add(Twin(world, len(world.nodes), key, world.adversary))
                 self._add(Twin(world, len(world.nodes), key, world.adversary))
             else:
                 self._add(self._byzantine(FaultyNode(world, len(world.nodes), key, world.adversary)))
         world.genesis = tuple(sorted({node.key for node in world.nodes if self._founder(node, size)}))
+        world.watch.judge = Judge(world.genesis, self.smallest)
         for node in world.nodes:
             dishonest_clock = dice.random() < (0.2 if self.mode == "safety" else 0)
             node.skew_ms = dice.randint(-5_000, 5_000) if dishonest_clock else dice.randint(-600, 600)
@@ -153,6 +163,10 @@ class Simulation:
         return keys.index(node.key) < size
 
     def _byzantine(self, node: FaultyNode) -> FaultyNode:
+        if self.ambush is not None and self.dice.random() < TREACHEROUS:
+            self.counts["byzantine: treacherous"] += 1
+            node.behaviours = [Treacherous(node)]
+            return node
         kinds = self.dice.sample(sorted(BEHAVIOURS), self.dice.choice((1, 1, 2, 3)))
         for kind in kinds:
             self.counts[f"byzantine: {kind}"] += 1
@@ -219,16 +233,41 @@ class Simulation:
         world.disk_fault(0, self.dice)
         world.network = NetworkModel()
         world.work_ms = (1, 10)
+        if self.ambush is not None:
+            self.ambush.lift()
         self._heal()
         for node in world.nodes:
             node.start()
         begun_ms = world.now_ms
+        world.at(JOIN_MS, lambda: self._join({}))
         world.run_until(self._steady, CALM_MS)
-        world.submitted.append(b"the last")
         self._clients()
-        world.run_until(lambda: self._settled(world.submitted), CALM_MS)
+        for number in range(LAST):
+            world.submitted.append(b"last %d" % number)
+            world.run_until(lambda: self._settled(world.submitted), CALM_MS)
         self.slowest_ms = world.now_ms - begun_ms
         self.counts["healed"] += 1
+
+    def _join(self, wanted: dict[int, tuple[int, int]]) -> None:
+        """Nobody stays long in a view when f+1 honest machines of its height have gone on to higher ones (§4.5.2).
+
+        Args:
+            wanted: the height at which each was, and the view that it should have reached by now.
+        """
+        voters = [node for node in self._connected if node.running and node.driver._state.voting]
+        for node in voters:
+            height, view = wanted.get(node.index, (0, 0))
+            if node.driver.height == height and node.driver.view < view and node.driver.stage is not Stage.DECIDED:
+                raise Violation(
+                    f"node {node.index} stays in view {node.driver.view}, f+1 others are in {view} or above"
+                )
+        following: dict[int, tuple[int, int]] = {}
+        for node in voters:
+            views = sorted(each.driver.view for each in voters if each.driver.height == node.driver.height)
+            faults = node.driver.validators.faults
+            if len(views) > faults:
+                following[node.index] = (node.driver.height, views[-1 - faults])
+        self.world.at(JOIN_MS, lambda: self._join(following))
 
     @property
     def _connected(self) -> list[Machine]:
@@ -311,6 +350,7 @@ class Simulation:
         self.dice.shuffle(indices)
         where = self.dice.randint(0, len(indices))
         self.world.partition(indices[:where], indices[where:])
+        self._hold()
         self._note(f"partition {sorted(indices[:where])} {sorted(indices[where:])}")
 
     def _one_way(self) -> None:
@@ -350,6 +390,12 @@ class Simulation:
         self._note("heals")
         self.world.heal()
         self.world.blocked = set(self._permanent)
+        self._hold()
+
+    def _hold(self) -> None:
+        """Keep up what no other trouble may undo."""
+        if self.ambush is not None:
+            self.world.blocked |= self.ambush.held
 
     def _power_cut(self, node: Node) -> None:
         self.world.fail(node, power=True)
@@ -385,6 +431,7 @@ class Simulation:
         self.world.at(self.dice.randint(200, 4_000), lambda: self._put_back(node, height, folder, content))
 
     def _put_back(self, node: Machine, height: int, folder: str, content: bytes | None) -> None:
+        machines = [each for each in self.world.machines if each.starts]
         self.counts["stale backups"] += 1
         self.world.note(node, f"is restored to height {height}")
         node.crash()
@@ -393,9 +440,17 @@ class Simulation:
             self.world.disks.put(other, content if other == folder else None)
         node.committed_height = height
         node.restored = True
+        self.world.watch.comebacks[node.index] = Comeback(
+            {
+                each.index: each.driver.height if each.running else each.committed_height + 1
+                for each in machines
+                if each is not node
+            }
+        )
         # It may have forgotten votes that nobody who answers has heard of; so it may contradict itself.
         self.world.watch.liars |= {bytes(key.verify_key) for key in node.identities}
-        self.world.at(self.dice.randint(20, 1_000), node.start)
+        # Later than anything that was sent to the life before, which might answer a question of this one.
+        self.world.at(self.world.network.delay_ms[1] + self.dice.randint(20, 1_000), node.start)
 
     def _note(self, what: str) -> None:
         self.world.note(self.world.nodes[0], what)

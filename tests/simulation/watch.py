@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 from consensus.certificates import Certificate, InvalidCertificate, verify
 from consensus.codec import decode_certificate
-from consensus.messages import CertifiedBlock, Message, NewView, Proposal, ViewChange
-from consensus.state import MAX_AHEAD_MESSAGES, MAX_BODIES, VIEW_HORIZON, State
+from consensus.messages import BodyRequest, CertifiedBlock, Message, NewView, Proposal, ViewChange
+from consensus.state import MAX_AHEAD_MESSAGES, MAX_BODIES, MAX_STRANGERS, VIEW_HORIZON, Stage, State
 from consensus.types import Domain, Phase, SignedVote, ValidatorSet, Vote, signature_holds
 from consensus.viewchange import votes_of
 
 if TYPE_CHECKING:
+    from tests.simulation.judge import Judge
     from tests.simulation.node import Node
 
 
@@ -28,6 +29,32 @@ class Durable:
     votes: set[Vote] = field(default_factory=set)
     prepared: set[bytes] = field(default_factory=set)
     bodies: set[bytes] = field(default_factory=set)
+
+
+@dataclass
+class Comeback:
+    """A return from a backup.
+
+    Args:
+        heights: where every honest peer stood then, by its index.
+        floor: the height up to which the node may not vote; settled together with the node's own question.
+    """
+
+    heights: dict[int, int]
+    floor: int | None = None
+
+    def settle(self, node: Node) -> int:
+        """Return the floor; fix it by the validators that the node knows in the step in which it begins to vote."""
+        if self.floor is None:
+            validators = node.driver.validators
+            stood = sorted(
+                height
+                for index, height in self.heights.items()
+                if any(key in validators for key in node.cluster.nodes[index].keys)  # whichever it answered under
+            )
+            sure = min(validators.quorum, validators.size - 1) - validators.faults
+            self.floor = stood[sure - 1] if 0 < sure <= len(stood) else 0
+        return self.floor
 
 
 VoteKey = tuple[bytes, int, int, Phase]
@@ -47,7 +74,8 @@ class Watch:
         proposals: of honest nodes, each once.
         liars: keys that are not honest, or that somebody else speaks for.
         blamed: who was proved to have signed two things.
-        unblamed: equivocations of which both halves reached an honest node that had to report them.
+        judge: reckons validity and validators from the committed blocks, where these are toy blocks.
+        comebacks: of every node that was put back from a backup, what its return must respect.
     """
 
     domain: Domain
@@ -60,7 +88,10 @@ class Watch:
     liars: set[bytes] = field(default_factory=set)
     blamed: set[VoteKey] = field(default_factory=set)
     counts: Counter[str] = field(default_factory=Counter)
+    judge: Judge | None = None
+    comebacks: dict[int, Comeback] = field(default_factory=dict)
     _proposed: set[SignedVote] = field(default_factory=set)
+    _asked: set[tuple[int, int, int, bytes]] = field(default_factory=set)
 
     def committed(self, node: Node, height: int, body: bytes, block_hash: bytes, certificate: Certificate) -> None:
         """A node has committed a block, certified by the validators of its height."""
@@ -68,6 +99,11 @@ class Watch:
             raise Violation(f"fork at height {height}: node {node.index} commits {block_hash.hex()}")
         if self.bodies.setdefault(height, body) != body:
             raise Violation(f"node {node.index} commits other bytes at height {height}")
+        if self.judge is not None:
+            latest_ms = max(each.clock_ms() for each in node.cluster.nodes if each.honest)
+            reason = self.judge.read(height, body, latest_ms)
+            if reason is not None:
+                raise Violation(f"node {node.index} commits a block of height {height} {reason}")
         self._certified(node, certificate, height, block_hash)
         node.committed_height = height
 
@@ -75,6 +111,8 @@ class Watch:
         """A node begins a height."""
         if self.validators.setdefault(height, validators) != validators:
             raise Violation(f"node {node.index} has other validators of height {height}")
+        if self.judge is not None and self.judge.validators(height) != validators:
+            raise Violation(f"node {node.index} has other validators of height {height} than the blocks name")
 
     def _certified(self, node: Node, certificate: Certificate, height: int, block_hash: bytes) -> None:
         try:
@@ -101,8 +139,31 @@ class Watch:
                 self.views[message.height] = max(self.views.get(message.height, 0), message.view)
                 for vote in votes_of(message):
                     self._vote(node, vote)
+                self._proved(node, message)
+            case BodyRequest(height, block_hash):
+                self._asked.add((node.index, node.starts, height, block_hash))
             case CertifiedBlock(_, certificate):
                 self._certified(node, certificate, certificate.height, self.blocks.get(certificate.height, b""))
+
+    def _proved(self, node: Node, message: NewView) -> None:
+        """An honest node passes on a NEW-VIEW only if a quorum asked for it, and if its highest claim is proved."""
+        validators = self.validators.get(message.height)
+        if validators is None:
+            return
+        votes = [vote for vote in votes_of(message) if vote.signer in validators]
+        signers = {vote.signer for vote in votes if signature_holds(self.domain, vote)}
+        if len(signers) < max(validators.quorum, len(message.departures)):
+            raise Violation(f"node {node.index} passes on a NEW-VIEW to view {message.view} that nobody asked for")
+        claims = [each.claim for each in message.departures if each.claim is not None]
+        top = max((claim.view for claim in claims), default=None)
+        named = {claim.block_hash for claim in claims if claim.view == top}
+        try:
+            if message.prepared is not None:
+                verify(message.prepared, validators, self.domain, Phase.PREPARE)
+        except InvalidCertificate as error:
+            raise Violation(f"node {node.index} passes on a NEW-VIEW with a false proof: {error.reason}") from error
+        if named != (set() if message.prepared is None else {message.prepared.block_hash}):
+            raise Violation(f"node {node.index} passes on a NEW-VIEW that does not prove its highest claim")
 
     def _vote(self, node: Node, signed: SignedVote) -> None:
         vote = signed.vote
@@ -117,7 +178,23 @@ class Watch:
                 raise Violation(f"node {node.index} sent what it had not written down: {vote}")
             if vote.phase is Phase.COMMIT and vote.block_hash not in durable.prepared & durable.bodies:
                 raise Violation(f"node {node.index} sent COMMIT before body and prepared certificate were durable")
+            self._returned(node, vote)
             node.said.add(signed)
+
+    def _returned(self, node: Node, vote: Vote) -> None:
+        """A node that was put back votes at no height that its honest peers had reached when it came back.
+
+        It has forgotten votes, so it asks min(q, n-1) of its peers how far they are, and votes above the farthest that
+        answered. At most f of these lie, so at least min(q, n-1) - f honest ones were asked, and none of them had got
+        further by the time of the return than it said later. So the height of a vote exceeds where each of some
+        min(q, n-1) - f honest peers stood at the return, that is, at least the lowest that many of them.
+        """
+        comeback = self.comebacks.get(node.index)
+        if comeback is None:
+            return
+        floor = comeback.settle(node)
+        if vote.height <= floor:
+            raise Violation(f"node {node.index} was put back and votes at height {vote.height}, peers had {floor}")
 
     def evidence(self, node: Node, first: SignedVote, second: SignedVote) -> None:
         """An honest node reports that somebody signed two things where one is signed."""
@@ -142,8 +219,19 @@ class Watch:
             certificate = decode_certificate(raw)
             self.committed(node, height, body, certificate.block_hash, certificate)
 
-    def memory(self, node: Node, state: State) -> None:
-        """Whatever peers sent, no collection of the core grows beyond its bound."""
+    def handled(self, node: Node, state: State) -> None:
+        """A node has handled something: what holds whatever peers sent."""
+        comeback = self.comebacks.get(node.index)
+        if comeback is not None and state.recall is None:
+            comeback.settle(node)
+        lacks = state.stage is Stage.WAITING and state.leading and state.voting and state.choice not in state.bodies
+        asked = state.choice is None or (node.index, node.starts, state.height, state.choice) in self._asked
+        if lacks and not asked:
+            raise Violation(f"node {node.index} must propose a block again, lacks its body, and asks nobody")
+        self._memory(node, state)
+
+    def _memory(self, node: Node, state: State) -> None:
+        """No collection of the core grows beyond its bound."""
         members = state.validators.size
         views = 2 * VIEW_HORIZON + 2
         bounds = {
@@ -153,7 +241,7 @@ class Watch:
             "valid": MAX_BODIES + 2,
             "durable": MAX_BODIES + 2,
             "signed": len(Phase) * (state.view + 1),
-            "heights": members,
+            "heights": members + MAX_STRANGERS,
             "lacking": members,
         }
         for each in fields(state):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from collections.abc import Callable
 
 from nacl.signing import SigningKey
 
@@ -40,6 +41,11 @@ class Machine(Node):
         self.identities = [key]
         self.cut_off = False  # for good: nobody expects anything of it
         self._fetched: dict[int, tuple[bytes, bytes]] = {}
+
+    @property
+    def keys(self) -> list[bytes]:
+        """Every key that it has or had."""
+        return [bytes(key.verify_key) for key in self.identities]
 
     def start(self) -> None:
         """Start with the key that the members know, and look out for blocks."""
@@ -180,6 +186,7 @@ class World(Cluster):
         self._keys = 0
         self.genesis: tuple[bytes, ...] = ()
         self.size = size
+        self.on_decision: Callable[[Machine, int], None] = lambda machine, height: None
 
     def new_key(self) -> SigningKey:
         """Return a key that nobody has."""
@@ -206,7 +213,7 @@ class World(Cluster):
 
     def honest_keys(self) -> set[bytes]:
         """Return every key that an honest node has or had, and that nobody else speaks for."""
-        return {bytes(key.verify_key) for node in self.machines for key in node.identities} - self.watch.liars
+        return {key for node in self.machines for key in node.keys} - self.watch.liars
 
     def served(self, source: Node, reader: Node, body: bytes, certificate: bytes) -> bytes:
         """Return the certified block that a node's RPC gives; a faulty one gives another."""
@@ -217,6 +224,11 @@ class World(Cluster):
         return payload
 
     # --- what happens ---
+
+    def decided(self, node: Node, height: int) -> None:
+        """A node begins to commit a block."""
+        if isinstance(node, Machine):
+            self.on_decision(node, height)
 
     def head_moved(self, node: Node) -> None:
         """A node has committed a block."""
