@@ -29,6 +29,9 @@ MAX_PENDING = 64  # equivocations waiting to be reported; more than that by one 
 MAX_ATTEMPTS = 3  # transactions for one of them: after that the chain has refused it
 TURN_HEIGHTS = 2  # between one node's turn to report and the next's
 TURNS = 4
+QUIET_HEIGHTS = (
+    1_000  # one equivocation of a validator is enough for so long: reports must not feed on their own blocks
+)
 
 log = logging.getLogger("evidence")
 
@@ -62,6 +65,7 @@ class Reporter:
         self._chain_id = chain_id
         self._submit = submit
         self._pending: dict[bytes, Finding] = {}
+        self._quiet_until: dict[bytes, int] = {}
         self._warned = False
 
     @property
@@ -96,6 +100,9 @@ class Reporter:
         )
         if equivocation.evidence_id in self._pending or len(self._pending) >= MAX_PENDING:
             return
+        if height < self._quiet_until.get(equivocation.node_key, 0):
+            return
+        self._quiet_until[equivocation.node_key] = height + QUIET_HEIGHTS
         turn = 0
         if node_key in validators and evidence.first.signer in validators:
             distance = validators.place(node_key) - validators.place(evidence.first.signer) - 1
