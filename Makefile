@@ -41,6 +41,9 @@ test-web3: $(DEV) ## a web3.py script with default settings against four validat
 sim: $(DEV) ## hunt for violations: SEEDS=2000 runs of the simulator over all cores
 	$(BIN)/python -m tests.simulation --seeds $(SEEDS) $(ARGS)
 
+sim-mutants: $(DEV) ## plant faults in copies of the code: the simulator must kill every one (ARGS=NAME for one)
+	$(BIN)/python -m tests.simulation.mutants $(ARGS)
+
 check: format lint types imports test ## everything that must be green
 
 format: $(DEV) ## formatting, checked

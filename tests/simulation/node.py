@@ -144,6 +144,7 @@ class Node:
         self.rejections: list[str] = []
         self.forwarded = 0
         self.said: set[SignedVote] = set()  # its own votes that have left; peers may tell it of those that it forgot
+        self.judged: set[bytes] = set()  # blocks that it built, or executed and found valid, in any life
         self.linked: set[int] = set()  # nodes with which it has a connection
         self.trusted: frozenset[bytes] = frozenset()
         self._busy_until = 0
@@ -348,9 +349,12 @@ class Node:
         match effect:
             case BuildProposal(height, view):
                 block_hash, body = application.build()
+                self.judged.add(block_hash)
                 self.handle(ProposalReady(height, view, block_hash, body))
             case Execute(height, view, block_hash, body):
                 reason = application.execute(body)
+                if reason is None:
+                    self.judged.add(block_hash)
                 self.handle(Executed(height, view, block_hash, reason is None, reason or ""))
             case CommitBlock():
                 self._commit(effect)

@@ -15,15 +15,20 @@ from consensus.certificates import Certificate
 from consensus.types import Epoch, Height, Phase, View
 from tests.simulation.cluster import Cluster
 from tests.simulation.disk import DiskLog, Disks, Fault, PowerCut
+from tests.simulation.mutants import MUTANTS, Mutant, hunt, mutated
 from tests.simulation.simulation import run
 from tests.simulation.watch import Violation
 
 ROOT = Path(__file__).resolve().parents[2]
 CHUNK = 10
+KILLED_AT_ONCE = ("quorum-off-by-one", "vote-sent-before-synced", "epoch-change-too-early-at-some")
+FEW_SEEDS = 5
 EXERCISED = (
     "admissions",
+    "ambushes",
     "blamed",
     "blocks followed",
+    "byzantine: treacherous",
     "compact proposals",
     "cuts inside a write",
     "drifting clocks",
@@ -73,6 +78,17 @@ def test_a_run_does_not_depend_on_the_hash_seed() -> None:
 
     assert digest("1").startswith("digest ")
     assert digest("1") == digest("2")
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
+def test_a_mutant_fits_the_source(mutant: Mutant) -> None:
+    compile(mutated(mutant), mutant.path, "exec")
+
+
+@pytest.mark.parametrize("name", KILLED_AT_ONCE)
+def test_a_mutant_is_killed(name: str) -> None:
+    mutant = next(each for each in MUTANTS if each.name == name)
+    assert hunt(mutant, FEW_SEEDS) is not None
 
 
 @pytest.mark.parametrize("seed", range(40))

@@ -18,7 +18,7 @@ from tests.simulation.ledger import hash_of_body
 from tests.simulation.node import Node
 
 Place = tuple[int, int]  # height, view
-UNASKED = 0.1  # of the ticks bring a NEW-VIEW for which too few have left the views before
+UNASKED = 0.1  # of the ticks bring a NEW-VIEW that too few have asked for, and as many a forged certificate
 
 
 class Treacherous(LyingClaims):
@@ -45,12 +45,16 @@ class Treacherous(LyingClaims):
                     self._support(vote)
 
     def tick(self) -> None:
-        """Offer the sibling's body to one who may be obliged to propose it; open views that nobody asked for."""
+        """Offer the sibling's body to one who may be obliged to propose it; open views and certify unasked."""
         body, receiver = self.adversary.plots.get(self.node.driver.height), self.anybody()
         if body is not None and receiver is not None:
             self.node.say(receiver, encode_message(Body(self.node.driver.height, body)))
             if self.dice.random() < UNASKED:
                 self._open_unasked()
+            forged = self._forged(self.node.driver.view + 1)
+            if forged is not None and self.dice.random() < UNASKED:
+                self.count("treacherous certificate")
+                self.node.say(receiver, encode_message(CertifiedBlock(body, replace(forged, phase=Phase.COMMIT))))
 
     def outgoing(self, receiver: Node, payload: bytes) -> list[bytes]:
         """Follow the plan."""

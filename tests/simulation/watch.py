@@ -178,8 +178,22 @@ class Watch:
                 raise Violation(f"node {node.index} sent what it had not written down: {vote}")
             if vote.phase is Phase.COMMIT and vote.block_hash not in durable.prepared & durable.bodies:
                 raise Violation(f"node {node.index} sent COMMIT before body and prepared certificate were durable")
+            if vote.phase is Phase.PREPARE and vote.block_hash not in node.judged:
+                raise Violation(f"node {node.index} prepares a block that it never found valid: {vote}")
+            self._obeys(node, vote)
             self._returned(node, vote)
             node.said.add(signed)
+
+    def _obeys(self, node: Node, vote: Vote) -> None:
+        """A node prepares in a view what the NEW-VIEW by which it entered obliges to, and nothing else."""
+        state = node.driver._state
+        if vote.phase is not Phase.PREPARE or (vote.height, vote.view) != (state.height, state.view):
+            return
+        departures = () if state.new_view is None else state.new_view.departures
+        claims = [each.claim for each in departures if each.claim is not None]
+        top = max((claim.view for claim in claims), default=None)
+        if claims and vote.block_hash not in {claim.block_hash for claim in claims if claim.view == top}:
+            raise Violation(f"node {node.index} prepares another block than its NEW-VIEW obliges to: {vote}")
 
     def _returned(self, node: Node, vote: Vote) -> None:
         """A node that was put back votes at no height that its honest peers had reached when it came back.
