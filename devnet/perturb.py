@@ -26,7 +26,7 @@ from devnet.accounts import derived_key
 from devnet.layout import P2P_ABOVE, Options, Place
 from devnet.load import Load
 from devnet.manifest import Manifest, Perturbation
-from devnet.processes import gridpact, running
+from devnet.processes import gridpact, log_path, running
 from devnet.proxy import Link, Proxies
 from devnet.run import Devnet, height_of, rpc_call
 from devnet.scenario import HouseholdPlan, Scenario
@@ -39,6 +39,7 @@ STOP_GRACE_S = 5.0  # what is under way may still commit when one too many falls
 SETTLE_S = 120.0
 LINKS_ABOVE = 12_000  # ports of the proxies, above the RPC port
 EVIDENCE_HEIGHTS = 10
+LOG_ROOM_BYTES = 64 * 1024  # for a process to say why it ends
 
 
 @dataclass
@@ -173,8 +174,7 @@ class Perturbed:
                     self._signal(node, signal.SIGSTOP)
                 case "disk-full":
                     self._struck.add(node)
-                    # From now on every write of the process fails with EFBIG, as on a disk without room.
-                    resource.prlimit(self._pid(node), resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+                    self._fill_disk(node)
                 case "slow":
                     self._lines(
                         node, proxies, lambda line: _set(line, each.delay_ms, each.rate_kbit, each.loss_percent)
@@ -203,11 +203,16 @@ class Perturbed:
     def _signal(self, node: int, number: int) -> None:
         os.kill(self._pid(node), number)
 
+    def _fill_disk(self, node: int) -> None:
+        """From now on writes to database and write-ahead log fail (EFBIG), as on a full disk; its text log has room."""
+        room = log_path(self._place.root, f"node-{node}").stat().st_size + LOG_ROOM_BYTES
+        resource.prlimit(self._pid(node), resource.RLIMIT_FSIZE, (room, resource.RLIM_INFINITY))
+
     def _end_of_full_disk(self, node: int) -> None:
         """The node has stopped by itself, saying why; with room it starts again."""
         name = f"node-{node}"
         ended = self._devnet.processes.wait_ended(name, SETTLE_S)
-        log = (self._place.root / "logs" / f"{name}.log").read_text(encoding="utf-8", errors="replace")
+        log = log_path(self._place.root, name).read_text(encoding="utf-8", errors="replace")
         if not ended:
             self._offend(f"{name} goes on with a full disk")
             self._devnet.processes.kill(name)
