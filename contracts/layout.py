@@ -37,12 +37,12 @@ class _Layout:
 def vouching_member(read_storage: ReadStorage, account: bytes) -> bytes | None:
     """Return the account of the member that vouches for `account`; None if nobody does, or one who is no member now."""
     layout = _layout()
-    value = read_storage(CONSORTIUM, _mapping_slot(layout.vouching, account))
+    value = read_storage(CONSORTIUM, mapping_slot(layout.vouching, account))
     if not value:
         return None
     member = value.to_bytes(20, "big")
     slot, offset, _ = layout.fields["account"]
-    seat = read_storage(CONSORTIUM, _mapping_slot(layout.members, member) + slot) >> (8 * offset)
+    seat = read_storage(CONSORTIUM, mapping_slot(layout.members, member) + slot) >> (8 * offset)
     return member if seat & ((1 << 160) - 1) else None
 
 
@@ -50,7 +50,7 @@ def members(read_storage: ReadStorage) -> list[Member]:
     """Return the members in the consortium's order."""
     layout = _layout()
     count = read_storage(CONSORTIUM, layout.accounts)
-    first = _array_slot(layout.accounts)
+    first = array_slot(layout.accounts)
     return [_member(read_storage, read_storage(CONSORTIUM, first + i).to_bytes(20, "big")) for i in range(count)]
 
 
@@ -72,7 +72,7 @@ def has_pending(read_storage: ReadStorage) -> bool:
 def due_upgrades(read_storage: ReadStorage) -> list[tuple[bytes, bytes]]:
     """Return (system contract, contract whose code it gets), 20 bytes each, due at the start of the next block."""
     slot = _layout().code_changes
-    first = _array_slot(slot)
+    first = array_slot(slot)
     found = []
     for i in range(read_storage(CONSORTIUM, slot)):
         target, source = (read_storage(CONSORTIUM, first + 2 * i + part) for part in (0, 1))
@@ -83,7 +83,7 @@ def due_upgrades(read_storage: ReadStorage) -> list[tuple[bytes, bytes]]:
 def rule_changes(read_storage: ReadStorage) -> list[RuleChange]:
     """Return all rules that were voted so far, in the order in which they were."""
     slot = _layout().rule_changes
-    first = _array_slot(slot)
+    first = array_slot(slot)
     found = []
     for i in range(read_storage(CONSORTIUM, slot)):
         from_height, name, value = (read_storage(CONSORTIUM, first + 3 * i + part) for part in range(3))
@@ -94,12 +94,12 @@ def rule_changes(read_storage: ReadStorage) -> list[RuleChange]:
 
 def evidence_recorded(read_storage: ReadStorage, evidence_id: bytes) -> bool:
     """Return whether an equivocation (its identity, 32 bytes) is on record."""
-    return bool(read_storage(CONSORTIUM, _mapping_slot(_layout().evidence, evidence_id)))
+    return bool(read_storage(CONSORTIUM, mapping_slot(_layout().evidence, evidence_id)))
 
 
 def _member(read_storage: ReadStorage, account: bytes) -> Member:
     layout = _layout()
-    base = _mapping_slot(layout.members, account)
+    base = mapping_slot(layout.members, account)
 
     def number(name: str) -> int:
         slot, offset, length = layout.fields[name]
@@ -119,16 +119,18 @@ def _string(read_storage: ReadStorage, slot: int) -> str:
     if not word & 1:
         return word.to_bytes(32, "big")[: (word & 0xFF) // 2].decode()
     length = word // 2
-    first = _array_slot(slot)
+    first = array_slot(slot)
     words = (read_storage(CONSORTIUM, first + i).to_bytes(32, "big") for i in range((length + 31) // 32))
     return b"".join(words)[:length].decode()
 
 
-def _mapping_slot(slot: int, key: bytes) -> int:
+def mapping_slot(slot: int, key: bytes) -> int:
+    """Return where a mapping at `slot` has the value of a key."""
     return int.from_bytes(keccak(key.rjust(32, b"\0") + slot.to_bytes(32, "big")), "big")
 
 
-def _array_slot(slot: int) -> int:
+def array_slot(slot: int) -> int:
+    """Return where an array at `slot` has its first element; the slot itself holds its length."""
     return int.from_bytes(keccak(slot.to_bytes(32, "big")), "big")
 
 

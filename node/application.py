@@ -375,12 +375,26 @@ def _compare(ours: Header, theirs: Header) -> None:
             raise BlockRefused(theirs.number, f"{name}: expected {show[0]}, found {show[1]}")
 
 
-def make_genesis(genesis: Genesis, rules: Rules) -> tuple[SealedBlock, StateDelta]:
-    """Return block 0 and the state it comes with: balances, and the system contracts as their constructors leave them.
+def make_block_0(genesis: Genesis, rules: Rules) -> SealedBlock:
+    """Return block 0, which the genesis file alone determines: that of a continuation names its state's root.
 
     Raises:
         ConfigError: the genesis file lacks what a contract needs, or a constructor refuses it.
     """
+    if genesis.continues is None:
+        return make_genesis(genesis, rules)[0]
+    return _block_0(genesis, rules, genesis.continues.carried_state_root)
+
+
+def make_genesis(genesis: Genesis, rules: Rules) -> tuple[SealedBlock, StateDelta]:
+    """Return block 0 and the state it comes with: balances, and the system contracts as their constructors leave them.
+
+    Raises:
+        ConfigError: the genesis file lacks what a contract needs, a constructor refuses it, or it is a continuation's,
+            whose state only the chain has that it continues (node.continuation).
+    """
+    if genesis.continues is not None:
+        raise ConfigError("genesis", "continues", f"the data of chain {genesis.continues.chain_id}, which it continues")
     try:
         deployments = genesis_deployments(genesis.content)
         changes = genesis_changes(
@@ -394,12 +408,15 @@ def make_genesis(genesis: Genesis, rules: Rules) -> tuple[SealedBlock, StateDelt
             "genesis", SYSTEM_CONTRACTS[error.address], f"what its constructor accepts ({reason})"
         ) from None
     delta = make_delta(VOID, NO_NODES, changes, EMPTY_ROOT)
+    return _block_0(genesis, rules, delta.state_root), delta
+
+
+def _block_0(genesis: Genesis, rules: Rules, state_root: bytes) -> SealedBlock:
     keys = [member.node_key for member in genesis.members]
-    sealed = genesis_block(
+    return genesis_block(
         file_hash=genesis.file_hash,
-        timestamp=genesis.genesis_time_s,
-        state_root=delta.state_root,
+        timestamp=genesis.first_timestamp_s,
+        state_root=state_root,
         rules=rules,
         validators_hash=validators_hash(keys),
     )
-    return sealed, delta

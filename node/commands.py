@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import shutil
 import tempfile
 from pathlib import Path
@@ -12,7 +13,7 @@ import typer
 import uvloop
 
 from node.config import CONFIG_NAME, DATABASE_NAME, DEFAULT_SNAPSHOT_HEIGHTS, MANIFEST_NAME, load_config, render_config
-from node.genesis import Genesis, load_genesis
+from node.genesis import Genesis, load_genesis, parse_genesis
 from node.keys import new_seed, node_key_of, read_passphrase, save_key
 from node.log import configure
 from node.parsing import ConfigError, parse_endpoint
@@ -36,6 +37,9 @@ def init(
     join: Annotated[
         list[str] | None, typer.Option(help="A member's RPC, http://HOST:PORT, to begin from; may be repeated.")
     ] = None,
+    parent: Annotated[
+        Path | None, typer.Option(help="A data directory of the chain that the genesis file continues.")
+    ] = None,
     follow: Annotated[
         list[str] | None, typer.Option(help="A member's RPC to follow while this is no validator; may be repeated.")
     ] = None,
@@ -47,6 +51,7 @@ def init(
 
     With --join the chain is not executed from block 0: a member's newest snapshot is fetched and verified from the
     genesis file on, and the node will follow that member. When it is killed in between, the same command goes on.
+    With --parent block 0 takes over what the chain left that the genesis file continues.
 
     Example: gridpact node init --data house --genesis genesis.json --key node-key.json --passphrase-file secret
     """
@@ -55,6 +60,8 @@ def init(
     urls, followed = _urls("--join", join or []), _urls("--follow", follow or [])
     for name, endpoint in (("--p2p", p2p), ("--rpc", rpc)):
         parse_endpoint(endpoint, lambda expected, name=name: ConfigError("command line", name, expected))  # type: ignore[misc]
+    if parent is not None and (urls or load_genesis(genesis).continues is None):
+        raise ConfigError("command line", "--parent", "a genesis file that continues a chain, and no --join")
     if data.exists() and (not data.is_dir() or any(data.iterdir())):
         raise ConfigError(
             data, "", "a new or empty folder; something is there, perhaps a node that has been initialised"
@@ -74,7 +81,7 @@ def init(
         return
     with tempfile.TemporaryDirectory(dir=data.parent, prefix=f".{data.name}-") as draft:
         folder = Path(draft) / "node"
-        head = create_database(folder / DATABASE_NAME, parsed)
+        head = create_database(folder / DATABASE_NAME, parsed, parent)
         _complete(folder, data, genesis, text)
     typer.echo(f"initialised {data}: chain {parsed.chain_id}, genesis block 0x{head.hex()}")
 
@@ -194,6 +201,39 @@ def backup(
 
     head = back_up(load_config(config), out)
     typer.echo(f"backup of height {head} in {out}, marked as restored; the node key is not in it")
+
+
+@app.command(name="continue")
+def continue_chain(
+    data: Annotated[Path, typer.Option(help="A data directory of the chain that cannot go on.")],
+    keep: Annotated[list[str], typer.Option(help="A member that survives, by name or account; repeat it for each.")],
+    out: Annotated[Path, typer.Option(help="The new genesis file.")],
+    height: Annotated[int | None, typer.Option(help="The last height to take over; else the newest.", min=0)] = None,
+    chain_id: Annotated[int | None, typer.Option(help="The new chain's id; else the old one plus 1.", min=1)] = None,
+) -> None:
+    """Make the genesis file of a chain that goes on without members who are lost for ever: more than f of them.
+
+    Whoever holds the old data makes the same file from the same words, so compare its hash with the others'. Take over
+    the highest height that a survivor holds. Then everybody makes a new data directory of it, with --parent.
+
+    Example: gridpact node continue --data house --keep ann --keep bob --out continued.json
+    """
+    from node.continuation import choose, continuation_content, read_legacy
+
+    if out.exists():
+        raise ConfigError(out, "", "a new file")
+    legacy = read_legacy(data, height)
+    new_id = legacy.genesis.chain_id + 1 if chain_id is None else chain_id
+    survivors = choose(legacy.members, keep)
+    content = continuation_content(legacy, survivors, new_id)
+    parsed = parse_genesis(content, out)
+    out.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    typer.echo(
+        f"chain {new_id} continues chain {legacy.genesis.chain_id} from height {legacy.header.number}, "
+        f"block 0x{legacy.header.hash.hex()}, with {len(survivors)} of {len(legacy.members)} members"
+    )
+    typer.echo(f"{out}: hash 0x{parsed.file_hash.hex()}, the same for everybody; then, for each of them:")
+    typer.echo(f"  gridpact node init --data NEW --genesis {out} --parent {data} --key …")
 
 
 @app.command()

@@ -30,11 +30,30 @@ class GenesisMember:
 
 
 @dataclass(frozen=True, slots=True)
+class Continues:
+    """The chain that this one goes on from, for more than f of its validators are lost, and the block it ended at.
+
+    Args:
+        chain_id: the parent's; never this chain's, so that no transaction of one counts in the other.
+        height, block_hash, state_root, timestamp_s: of the parent's last block that is taken over.
+        carried_state_root: of this chain's block 0: that state, with the seats of the lost members taken away.
+    """
+
+    chain_id: int
+    height: int
+    block_hash: bytes
+    state_root: bytes
+    timestamp_s: int
+    carried_state_root: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Genesis:
     """A checked genesis file.
 
     `content` is the file as parsed (the contracts read their own parts of it), `file_hash` the keccak of its canonical
-    JSON: the parent hash of block 0, so that the genesis block's hash binds every parameter.
+    JSON: the parent hash of block 0, so that the genesis block's hash binds every parameter. A file that `continues` a
+    chain makes no contracts: its block 0 has the parent's state.
     """
 
     content: Mapping[str, Any]
@@ -47,6 +66,12 @@ class Genesis:
     window_length_s: int
     members: tuple[GenesisMember, ...]
     balances: tuple[tuple[bytes, int], ...]
+    continues: Continues | None = None
+
+    @property
+    def first_timestamp_s(self) -> int:
+        """The chain time of block 0."""
+        return self.genesis_time_s if self.continues is None else self.continues.timestamp_s
 
 
 def load_genesis(path: Path) -> Genesis:
@@ -110,10 +135,31 @@ def parse_genesis(content: object, path: Path | str = "genesis") -> Genesis:
         window_length_s=schedule.integer("window_length_s", 1, 86_400),
         members=members,
         balances=_balances(top.table("accounts", {})),
+        continues=_continues(top.table("continues")) if top.has("continues") else None,
     )
     top.close()
     clock.close()
+    if genesis.continues is not None:
+        if genesis.continues.chain_id == genesis.chain_id:
+            raise top.error("chain_id", "another one than the chain has that this one continues")
+        if genesis.balances:
+            raise top.error("accounts", "nothing: a continuation has the accounts of the chain it continues")
+        if any(row.get("vouched") for row in genesis.content["members"]):
+            raise top.error("members", "no vouched accounts: a continuation has those of the chain it continues")
     return genesis
+
+
+def _continues(row: Table) -> Continues:
+    continues = Continues(
+        chain_id=row.integer("chain_id", 1, 2**52),
+        height=row.integer("height", 0, 2**62),
+        block_hash=row.data("block_hash", 32),
+        state_root=row.data("state_root", 32),
+        timestamp_s=row.integer("timestamp_s", 0, 2**40),
+        carried_state_root=row.data("carried_state_root", 32),
+    )
+    row.close()
+    return continues
 
 
 def _member(row: Table) -> GenesisMember:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
-from node.application import make_genesis, validator_keys
+from node.application import make_block_0, validator_keys
 from node.config import CONFIG_NAME, DATABASE_NAME, RESTORED_NAME, WAL_NAME, NodeConfig
 from node.driver.wal import DamagedLog, WriteAheadLog
 from node.genesis import Genesis, load_genesis
@@ -162,7 +162,7 @@ def back_up(config: NodeConfig, out: Path) -> int:
 
 def _open_store(path: Path, genesis: Genesis, *, readonly: bool) -> tuple[Store, bytes]:
     rules = RuleBook(genesis.content["rules"], genesis.chain_id).rules_at(0)
-    genesis_hash = make_genesis(genesis, rules)[0].header.hash
+    genesis_hash = make_block_0(genesis, rules).header.hash
     store = Store.open(path, chain_id=genesis.chain_id, genesis_hash=genesis_hash, readonly=readonly)
     return store, genesis_hash
 

@@ -24,12 +24,13 @@ from consensus.messages import CertifiedBlock
 from consensus.state import Stage
 from consensus.types import Domain, ValidatorSet
 from contracts.bindings.consortium_votes import Equivocation
-from node.application import Application, BlockRefused, Replayed, make_genesis
+from node.application import Application, BlockRefused, Replayed, make_block_0, make_genesis
 from node.budget import MOST, BlockBudget
 from node.chain.assembly import hash_of_body, join_body, split_body
 from node.chain.transaction import InvalidTransaction, Transaction, decode_transaction
-from node.clock import ChainClock
+from node.clock import ChainClock, wall_ms
 from node.config import DATABASE_NAME, SNAPSHOTS_NAME, NodeConfig
+from node.continuation import inherit, read_legacy
 from node.driver.compact import BodyFormat
 from node.driver.driver import Driver, DriverConfig
 from node.driver.events import (
@@ -89,7 +90,7 @@ class Validator:
         self._genesis = genesis
         self._rule_book = RuleBook(genesis.content["rules"], genesis.chain_id, config.genesis)
         rules = self._rule_book.rules_at(0)
-        sealed, _ = make_genesis(genesis, rules)
+        sealed = make_block_0(genesis, rules)
         domain = Domain(genesis.chain_id, sealed.header.hash)
         signer = LocalSigner(seed, domain)
         self._domain = domain
@@ -102,7 +103,7 @@ class Validator:
         )
         self._restored = is_marked(config.directory)
         self._wal = open_log(config.directory, domain.genesis_hash + signer.node_key, self._store)
-        self._clock = ChainClock(genesis)
+        self._clock = ChainClock(genesis, lambda: wall_ms() + config.clock_offset_ms)
         self._mempool = Mempool()
         self._application = Application(self._store, self._rule_book, self._clock, self._mempool.get)
         acting = self._application.validators()
@@ -114,7 +115,7 @@ class Validator:
         self._reporter = Reporter(seed, genesis.chain_id, self._report)
         self._network = PeerNetwork(
             NetworkIdentity(seed, genesis.chain_id, domain.genesis_hash),
-            self._membership.trusted,
+            self._dialled(self._membership),
             config.p2p_listen,
             self._on_message,
             on_connect=self._on_connect,
@@ -338,7 +339,11 @@ class Validator:
         """Trust those who belong over the new head: who has left is hung up on, who has come is dialled."""
         before, self._membership = self._membership, now
         if now.trusted != before.trusted:
-            self._spawn(self._network.update_members(now.trusted))
+            self._spawn(self._network.update_members(self._dialled(now)))
+
+    def _dialled(self, belonging: Membership) -> dict[bytes, tuple[str, int]]:
+        """Return where those who are trusted are reached: where they say, unless they are behind a forward."""
+        return {key: self._config.p2p_dial.get(key, endpoint) for key, endpoint in belonging.trusted.items()}
 
     def _report(self, raw: bytes) -> None:
         try:
@@ -517,10 +522,23 @@ class Validator:
         return lambda: self._pending_listeners.remove(listener)
 
 
-def create_database(path: Path, genesis: Genesis) -> bytes:
-    """Make a new database that holds block 0; return its hash."""
-    rule_book = RuleBook(genesis.content["rules"], genesis.chain_id)
-    sealed, delta = make_genesis(genesis, rule_book.rules_at(0))
+def create_database(path: Path, genesis: Genesis, parent: Path | None = None) -> bytes:
+    """Make a new database that holds block 0; return its hash.
+
+    Args:
+        path: a new folder.
+        genesis: the checked genesis file.
+        parent: a data directory of the chain that it continues, if it does.
+
+    Raises:
+        GridpactError: the parent is missing, or not the one that the genesis file names.
+    """
+    rules = RuleBook(genesis.content["rules"], genesis.chain_id).rules_at(0)
+    if genesis.continues is None or parent is None:
+        sealed, delta = make_genesis(genesis, rules)
+    else:
+        delta = inherit(read_legacy(parent, genesis.continues.height), genesis)
+        sealed = make_block_0(genesis, rules)
     Store.create(path, chain_id=genesis.chain_id, genesis_hash=sealed.header.hash, sealed=sealed, delta=delta).close()
     return sealed.header.hash
 

@@ -11,16 +11,18 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO
 
-from node.application import make_genesis
+from node.application import make_block_0
+from node.audit.inheritance import Disinherited, Inheritance, Left, hand_over
 from node.audit.report import AuditReport, Counts, Offence
 from node.audit.verify import Auditor
 from node.errors import GridpactError
-from node.genesis import load_genesis
+from node.genesis import Genesis, load_genesis
+from node.parsing import ConfigError
 from node.rules import RuleBook
 from node.storage import CorruptValue, StorageError, Store
 from node.storage.store import DEFAULT_MAP_BYTES
@@ -37,21 +39,30 @@ class Order:
         database: the folder of the database.
         genesis: the genesis file that is trusted.
         checkpoints: heights and the hashes of their blocks (0x…), which the auditor knows from elsewhere.
+        parents: database and genesis file of the chain that this one continues, of the one that that continues …
     """
 
     database: str
     genesis: str
     checkpoints: Sequence[tuple[int, str]] = ()
+    parents: Sequence[tuple[str, str]] = ()
 
 
-def audit_in_child(database: Path, genesis: Path, *, checkpoints: dict[int, bytes] | None = None) -> AuditReport:
-    """Audit a database in a process of its own.
+def audit_in_child(
+    database: Path,
+    genesis: Path,
+    *,
+    checkpoints: Mapping[int, bytes] | None = None,
+    parents: Sequence[tuple[Path, Path]] = (),
+) -> AuditReport:
+    """Audit a database, and those of the chains that it continues, in a process of its own.
 
     Raises:
         GridpactError: the genesis file or the folder cannot be used.
     """
     known = tuple((height, "0x" + block.hex()) for height, block in sorted((checkpoints or {}).items()))
-    order = Order(str(database), str(genesis), known)
+    before = tuple((str(parent), str(file)) for parent, file in parents)
+    order = Order(str(database), str(genesis), known, before)
     with tempfile.TemporaryFile() as progress:
         descriptor = progress.fileno()
         words = [sys.executable, "-m", "node.audit.child", json.dumps(asdict(order)), str(descriptor)]
@@ -83,23 +94,59 @@ def _died(done: subprocess.CompletedProcess[str], progress: IO[bytes]) -> AuditR
 
 
 def main(order: Order, reached: Callable[[int], None]) -> AuditReport:
-    """Audit what is ordered."""
-    database, path = Path(order.database), Path(order.genesis)
-    genesis = load_genesis(path)
-    sealed, _ = make_genesis(genesis, RuleBook(genesis.content["rules"], genesis.chain_id, path).rules_at(0))
+    """Audit what is ordered, the oldest chain first."""
     checkpoints = {height: bytes.fromhex(block[2:]) for height, block in order.checkpoints}
+    chains = [(Path(order.database), load_genesis(Path(order.genesis)))]
+    chains += [(Path(database), load_genesis(Path(file))) for database, file in order.parents]
+    for index, (database, genesis) in enumerate(chains):
+        _check_parent(database, genesis, chains[index + 1][1] if index + 1 < len(chains) else None)
+    inheritance: Inheritance | None = None
+    for index in range(len(chains) - 1, 0, -1):
+        continues = chains[index - 1][1].continues
+        if continues is None:
+            raise AssertionError("checked above")
+        report, left = _audit(*chains[index], reached, inheritance=inheritance, leave=continues.height)
+        try:
+            inheritance = hand_over(chains[index - 1][1], continues, report, left)
+        except Disinherited as found:
+            return AuditReport(0, bytes(32), Counts(), (), found.offence)
+    return _audit(*chains[0], reached, checkpoints=checkpoints, inheritance=inheritance)[0]
+
+
+def _check_parent(database: Path, genesis: Genesis, parent: Genesis | None) -> None:
+    """Refuse a parent too many or too few: what a continuation began with is in its parent's data alone."""
+    if genesis.continues is None and parent is not None:
+        raise ConfigError("command line", "--parent", f"none: {database} continues no chain")
+    if genesis.continues is not None and parent is None:
+        raise ConfigError(
+            "command line", "--parent", f"a data directory of chain {genesis.continues.chain_id}, which this continues"
+        )
+
+
+def _audit(
+    database: Path,
+    genesis: Genesis,
+    reached: Callable[[int], None],
+    *,
+    checkpoints: Mapping[int, bytes] | None = None,
+    inheritance: Inheritance | None = None,
+    leave: int | None = None,
+) -> tuple[AuditReport, Left | None]:
+    """Audit one database; return the report and what it leaves at the height `leave`."""
+    sealed = make_block_0(genesis, RuleBook(genesis.content["rules"], genesis.chain_id).rules_at(0))
     try:
         store = Store.open(database, chain_id=genesis.chain_id, genesis_hash=sealed.header.hash, readonly=True)
     except CorruptValue as error:
-        return _unreadable(str(error))
+        return _unreadable(str(error)), None
     except StorageError as error:
         if not _begins_with(database, sealed.header.hash):
             raise
-        return _unreadable(f"it says {error.what} of itself, expected {error.expected}: block 0 is the right one")
+        return _unreadable(f"it says {error.what} of itself, expected {error.expected}: block 0 is the right one"), None
+    auditor = Auditor(genesis, checkpoints=checkpoints, reached=reached, inheritance=inheritance, leave=leave)
     with store.read() as view:
-        report = Auditor(genesis, checkpoints=checkpoints, reached=reached).audit(view)
+        report = auditor.audit(view)
     store.close()
-    return report
+    return report, auditor.left
 
 
 def _unreadable(detail: str) -> AuditReport:

@@ -34,16 +34,33 @@ def verify_command(
         list[str] | None,
         typer.Option(help="HEIGHT:HASH of a block that the chain must contain, known from elsewhere; may be repeated."),
     ] = None,
+    parent: Annotated[
+        list[Path] | None,
+        typer.Option(help="A data directory of the chain that this one continues; repeat it for that one's."),
+    ] = None,
+    parent_genesis: Annotated[
+        list[Path] | None, typer.Option(help="The genesis file of each --parent, in their order; else the directory's.")
+    ] = None,
     json_: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Check everything that is stored; exit status 1 and the first offence if anything is wrong.
 
-    With --checkpoint a chain is refused that former members' keys, stolen since, signed beside the real one.
+    With --checkpoint a chain is refused that former members' keys, stolen since, signed beside the real one. A chain
+    that continues another one is audited with --parent: from the old chain's genesis file over the block it names.
 
     Example: gridpact audit verify .gridpact/devnet/node-0
     """
     checkpoints = _checkpoints(checkpoint or [])
-    report = audit_in_child(data / DATABASE_NAME, genesis or data / "genesis.json", checkpoints=checkpoints)
+    folders, files = parent or [], parent_genesis or []
+    if files and len(files) != len(folders):
+        raise ConfigError("command line", "--parent-genesis", f"{len(folders)}, one for each --parent")
+    parents = [
+        (folder / DATABASE_NAME, file)
+        for folder, file in zip(folders, files or [folder / "genesis.json" for folder in folders], strict=True)
+    ]
+    report = audit_in_child(
+        data / DATABASE_NAME, genesis or data / "genesis.json", checkpoints=checkpoints, parents=parents
+    )
     if json_:
         typer.echo(json.dumps(report.as_json(), indent=2))
     else:
@@ -77,7 +94,7 @@ def proof_command(
 
     Example: gridpact audit proof 0x12… --data .gridpact/devnet/node-0 --out proof.json
     """
-    from node.application import make_genesis
+    from node.application import make_block_0
     from node.rules import RuleBook
     from node.storage import Store
 
@@ -85,7 +102,7 @@ def proof_command(
     wanted = parse_hex(transaction, 32, lambda: ConfigError("command line", "TX", expected))
     parsed = load_genesis(genesis or data / "genesis.json")
     rule_book = RuleBook(parsed.content["rules"], parsed.chain_id)
-    sealed, _ = make_genesis(parsed, rule_book.rules_at(0))
+    sealed = make_block_0(parsed, rule_book.rules_at(0))
     store = Store.open(data / DATABASE_NAME, chain_id=parsed.chain_id, genesis_hash=sealed.header.hash, readonly=True)
     try:
         with store.read() as view:

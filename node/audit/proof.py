@@ -5,7 +5,7 @@ from __future__ import annotations
 from consensus.certificates import InvalidCertificate, verify
 from consensus.codec import InvalidPeerMessage, decode_certificate
 from consensus.types import Domain, Epoch, ValidatorSet
-from node.application import make_genesis
+from node.application import make_block_0
 from node.chain.dual import route
 from node.chain.proofs import InclusionProof, InvalidProof, check_proof, make_proof
 from node.chain.transaction import decode_transaction
@@ -58,7 +58,7 @@ def check(proof: InclusionProof, genesis: Genesis) -> None:
         InvalidProof: naming the step that fails.
     """
     check_proof(proof)
-    sealed, _ = make_genesis(genesis, RuleBook(genesis.content["rules"], genesis.chain_id).rules_at(0))
+    sealed = make_block_0(genesis, RuleBook(genesis.content["rules"], genesis.chain_id).rules_at(0))
     keys = [member.node_key for member in genesis.members]
     if proof.record.validators_hash != validators_hash(keys):
         raise InvalidProof("record: its validators are not the genesis file's")

@@ -12,9 +12,10 @@ class Offence:
 
     Args:
         height: where; the head for what is judged at the end.
-        chain: "round", "contract", "ledger" or "state".
+        chain: "round", "contract", "ledger" or "state"; "parent " before it in the chain that this one continues.
         kind: of value: header, body, transaction, receipt, record, certificate, chain block, history, index, account,
-            storage value, code, trie node, history value, supply, checkpoint, database.
+            storage value, code, trie node, history value, supply, checkpoint,
+            continuation, database.
         detail: what was found and what was expected.
     """
 
@@ -49,7 +50,8 @@ class AuditReport:
         counts: how much was checked.
         supply: lines about tokens and cash.
         offence: the first, None if all is well.
-        begins: of a database made from a snapshot: what was not audited, and what is believed; else empty.
+        begins: of a continuation: what became of its parent. Of a database made from a snapshot: what was not audited,
+            and what is believed. Else empty.
     """
 
     head: int

@@ -17,10 +17,10 @@ from node.chain import mmr
 from node.chain.assembly import Parent
 from node.chain.transitions import InvalidTransition, check_round, follow, next_set
 from node.epochs import transitions
-from node.state import EMPTY_CODE_HASH
 from node.state.delta import rebuild
 from node.state.trie import list_root
 from node.storage import View
+from node.storage.flat import flat_state
 from node.storage.tables import height_key
 
 ROUND, STATE = "round", "state"
@@ -83,13 +83,11 @@ def load_start(view: View, founders: Sequence[bytes], domain: Domain) -> Start:
     history = mmr.Range(size, tuple(view.history_node(position) for position in mmr.peak_positions(size)))
     if history.root != record.history_root:
         raise NoStart(Offence(height, ROUND, "history", "its peaks do not lead to the history root"))
-    state = _state_at(view, height)
-    storage: dict[bytes, dict[int, int]] = {}
-    for (address, slot), value in state.slots.items():
-        storage.setdefault(address, {})[slot] = value
-    root, nodes = rebuild(state.accounts.items(), storage)
+    flat, state = flat_state(view, height), OwnState()
+    root, nodes = rebuild(flat.accounts.items(), flat.storage)
     if root != header.state_root:
         raise NoStart(Offence(height, STATE, "state root", "the state as it was then, rebuilt, is another one"))
+    state.accounts, state.slots, state.codes = flat.accounts, flat.slots, flat.codes
     state.nodes = {key: node for key, node in nodes.items() if node is not None}
     members = {height - 1: list(following.keys), height: validator_keys(state)}
     return Start(Parent(header, record, history), state, hashes, members, len(steps))
@@ -104,22 +102,3 @@ def _check_headers(view: View, height: int) -> dict[int, bytes]:
             raise NoStart(Offence(parent.number, ROUND, "header", "it is not the parent of the next"))
         hashes[parent.number], child = parent.hash, parent
     return hashes
-
-
-def _state_at(view: View, height: int) -> OwnState:
-    """Return the state after `height`: the live one, with what later heights changed put back."""
-    then, own = view.state_at(height), OwnState()
-    addresses = {key for key, _ in view.items("accounts")} | {key[:20] for key, _ in view.items("accounts_before")}
-    for address in sorted(addresses):
-        account = then.account(address)
-        if account is not None:
-            own.accounts[address] = account
-            if account.code_hash != EMPTY_CODE_HASH:
-                own.codes[account.code_hash] = then.code(account.code_hash)
-    keys = {key for key, _ in view.items("storage")} | {key[:52] for key, _ in view.items("storage_before")}
-    for key in sorted(keys):
-        address, slot = key[:20], int.from_bytes(key[20:], "big")
-        value = then.storage(address, slot)
-        if value:
-            own.slots[address, slot] = value
-    return own

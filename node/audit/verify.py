@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from copy import deepcopy
 
 from eth_hash.auto import keccak
 
@@ -12,7 +13,8 @@ from consensus.codec import InvalidPeerMessage, decode_certificate
 from consensus.types import Domain, Epoch, ValidatorSet
 from contracts import layout
 from node.admission import check_admissible
-from node.application import assemble, block_environment, make_genesis, validator_keys
+from node.application import assemble, block_environment, make_block_0, make_genesis, validator_keys
+from node.audit.inheritance import Inheritance, Left
 from node.audit.report import AuditReport, Counts, Offence
 from node.audit.start import NoStart, load_start
 from node.audit.state import OwnState
@@ -22,6 +24,7 @@ from node.chain.dual import Chain, route
 from node.chain.header import FIELDS, Header
 from node.chain.rlp import encode_int
 from node.chain.transaction import InvalidTransaction, Transaction, decode_transaction
+from node.continuation import EVER, Legacy
 from node.execution import Executor, InvalidBlock
 from node.genesis import Genesis
 from node.rules import RuleBook, Rules
@@ -29,6 +32,7 @@ from node.state import StateDelta
 from node.state.delta import rebuild
 from node.state.trie import list_root
 from node.storage import CorruptValue, View, tables
+from node.storage.flat import FlatState
 
 ROUND, STATE = "round", "state"
 NO_SUPPLY = "token supply, attested energy and cash: not checked, that needs every height from 1 on"
@@ -80,6 +84,8 @@ class Auditor:
         checkpoints: hashes of blocks by height that are known from elsewhere: this chain must contain them. Keys that
             members had long ago may have been stolen since; what they sign is another chain from some height on.
         reached: told of every height before it is read.
+        inheritance: of a chain that continues another one: what that one left, audited.
+        leave: the height whose state and books are to be kept for a continuation.
     """
 
     def __init__(
@@ -88,10 +94,15 @@ class Auditor:
         *,
         checkpoints: Mapping[int, bytes] | None = None,
         reached: Callable[[int], None] = lambda _: None,
+        inheritance: Inheritance | None = None,
+        leave: int | None = None,
     ) -> None:
         self._genesis = genesis
         self._checkpoints = dict(checkpoints or {})
         self._reached = reached
+        self._inheritance = inheritance
+        self._leave = leave
+        self.left: Left | None = None
         self._rule_book = RuleBook(genesis.content["rules"], genesis.chain_id)
         self._executor = Executor(self._rule_book)
         self._state = OwnState()
@@ -100,7 +111,7 @@ class Auditor:
         self._members: dict[int, list[bytes]] = {}  # node keys that the state after each height names
         self._parent: Parent | None = None
         self._leaves = 0
-        self._books = Books()
+        self._books = Books() if inheritance is None else inheritance.books
         self._height = 0
 
     def audit(self, view: View) -> AuditReport:
@@ -119,7 +130,8 @@ class Auditor:
                 if not view.first_height:
                     self._check_sizes(view)
                 self._check_state(view)
-            supply = (NO_SUPPLY,) if view.first_height else self._check_supply()
+            unknown = view.first_height or (self._inheritance is not None and not self._inheritance.complete)
+            supply = (NO_SUPPLY,) if unknown else self._check_supply()
         except Found as found:
             offence = found.offence
         head = max(self._hashes, default=-1)
@@ -127,9 +139,11 @@ class Auditor:
 
     def _begin(self, view: View) -> str:
         """Go to the first height of a database that was made from a snapshot; return what is to be said of it."""
+        told = "" if self._inheritance is None else self._inheritance.line
         if not view.first_height:
-            return ""
+            return told
         self._height = view.first_height
+        told += "; " if told else ""
         try:
             start = load_start(view, [member.node_key for member in self._genesis.members], self._domain)
         except NoStart as found:
@@ -138,10 +152,11 @@ class Auditor:
         self._hashes |= start.hashes
         self._members = start.members
         self._rule_book.learn(layout.rule_changes(self._state.storage))
+        self._keep(start.parent.header, complete=False)
         return (
-            f"begins with the snapshot of height {view.first_height}: heights below are not in this database and were "
-            f"not audited; this one is believed on its certificate, its validators followed from the genesis file over "
-            f"{start.epochs} epoch changes, and the state rebuilt under its root"
+            f"{told}begins with the snapshot of height {view.first_height}: heights below are not in this database and "
+            f"were not audited; this one is believed on its certificate, its validators followed from the genesis file "
+            f"over {start.epochs} epoch changes, and the state rebuilt under its root"
         )
 
     def _check_checkpoints(self, view: View) -> None:
@@ -180,7 +195,10 @@ class Auditor:
 
     def _check_genesis(self, view: View) -> None:
         rules = self._rule_book.rules_at(0)
-        sealed, delta = make_genesis(self._genesis, rules)
+        if self._inheritance is None:
+            sealed, delta = make_genesis(self._genesis, rules)
+        else:
+            sealed, delta = make_block_0(self._genesis, rules), self._inheritance.delta
         self._compare_headers(sealed.header, view.header(0))
         self._expect(view.record(0) == sealed.record, ROUND, "record", "not the one that the genesis file makes")
         self._expect(view.certificate(0) is None, ROUND, "certificate", "block 0 has one, expected none")
@@ -242,6 +260,16 @@ class Auditor:
         self._rule_book.learn(layout.rule_changes(self._state.storage))
         self._leaves = sealed.history.size
         self._parent = Parent(sealed.header, sealed.record, sealed.history)
+        self._keep(sealed.header, complete=True)
+
+    def _keep(self, header: Header, *, complete: bool) -> None:
+        """Keep what a continuation is made from, if this is the height."""
+        if header.number != self._leave:
+            return
+        own = self._state
+        state = FlatState(dict(own.accounts), dict(own.slots), dict(own.codes))
+        legacy = Legacy(self._genesis, header, state, self._rule_book.rules_at(EVER))
+        self.left = Left(legacy, deepcopy(self._books), complete)
 
     def _check_links(self, header: Header, parent: Parent) -> None:
         number = parent.header.number + 1

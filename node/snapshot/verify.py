@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from consensus.types import Domain, ValidatorSet
-from node.application import make_genesis
+from node.application import make_block_0
 from node.chain import mmr, rlp
 from node.chain.assembly import SealedBlock
 from node.chain.dual import Chain, ChainBlock, chain_block, decode_chain_block, members_of
@@ -39,7 +39,7 @@ class Origin:
 def origin_of(genesis: Genesis) -> Origin:
     """Return what a genesis file makes."""
     rule_book = RuleBook(genesis.content["rules"], genesis.chain_id)
-    sealed, _ = make_genesis(genesis, rule_book.rules_at(0))
+    sealed = make_block_0(genesis, rule_book.rules_at(0))
     return Origin(genesis, sealed, rule_book)
 
 
