@@ -57,6 +57,14 @@ class DamagedLog(WriteAheadLogError):
         self.at = at
 
 
+class OtherLog(WriteAheadLogError):
+    """The log is whole, but of another chain or validator; `identity` is whose."""
+
+    def __init__(self, path: Path, identity: bytes) -> None:
+        super().__init__(path, "it belongs to another chain or validator", "this node's own log")
+        self.identity = identity
+
+
 class WriteAheadLog:
     """A file of records that are durable when `append` returns. Implements the port `Log`.
 
@@ -66,7 +74,8 @@ class WriteAheadLog:
 
     Raises:
         DamagedLog: damaged otherwise than by a write that was cut off, or of another schema version.
-        WriteAheadLogError: of another identity, or not writable.
+        OtherLog: of another identity.
+        WriteAheadLogError: not writable.
     """
 
     def __init__(self, path: Path, identity: bytes) -> None:
@@ -159,7 +168,7 @@ class WriteAheadLog:
         if version != SCHEMA_VERSION:
             raise self._old_schema(version)
         if rest[VERSION.size :] != self._identity:
-            raise WriteAheadLogError(self._path, "it belongs to another chain or validator", "this node's own log")
+            raise OtherLog(self._path, rest[VERSION.size :])
         return HEAD.size + len(first)
 
     def _old_schema(self, version: int) -> DamagedLog:
