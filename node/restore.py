@@ -17,12 +17,14 @@ from pathlib import Path
 
 from node.application import make_block_0, validator_keys
 from node.config import CONFIG_NAME, DATABASE_NAME, RESTORED_NAME, WAL_NAME, NodeConfig
-from node.driver.wal import DamagedLog, WriteAheadLog
+from node.driver.wal import DamagedLog, OtherLog, WriteAheadLog
 from node.genesis import Genesis, load_genesis
 from node.keys import public_node_key
 from node.parsing import ConfigError
 from node.rules import RuleBook
 from node.storage import Store
+
+HASH_BYTES = KEY_BYTES = 32  # a log's identity: the genesis hash, and the node key
 
 MEANING = (
     "Older data were put back here, or the write-ahead log was lost: this validator may have forgotten votes it sent.\n"
@@ -83,11 +85,11 @@ def unmark(directory: Path) -> None:
     _sync(directory)
 
 
-def open_log(directory: Path, identity: bytes, store: Store) -> WriteAheadLog:
+def open_log(directory: Path, genesis_hash: bytes, node_key: bytes, store: Store) -> WriteAheadLog:
     """Open the write-ahead log of a data directory; make one where nothing was decided yet, or the marker is set.
 
     Raises:
-        WriteAheadLogError: damaged, of another validator, or missing though this node has taken part.
+        WriteAheadLogError: damaged, of another chain, or missing though this node has taken part.
     """
     path = directory / WAL_NAME
     if not path.exists() and not is_marked(directory):
@@ -96,7 +98,25 @@ def open_log(directory: Path, identity: bytes, store: Store) -> WriteAheadLog:
                 raise DamagedLog(
                     path, 0, "the log is missing", f"the log of a node that is at height {view.head_height}"
                 )
-    return WriteAheadLog(path, identity)
+    return _open_own(path, genesis_hash, node_key)
+
+
+def _open_own(path: Path, genesis_hash: bytes, node_key: bytes) -> WriteAheadLog:
+    """Open the log of this node key; one of the key that the node had before is kept under that key's name."""
+    try:
+        return WriteAheadLog(path, genesis_hash + node_key)
+    except OtherLog as error:
+        chain, key = error.identity[:HASH_BYTES], error.identity[HASH_BYTES:]
+        if chain != genesis_hash or len(key) != KEY_BYTES:
+            raise
+    path.replace(_of_key(path, key))
+    if _of_key(path, node_key).exists():
+        _of_key(path, node_key).replace(path)
+    return WriteAheadLog(path, genesis_hash + node_key)
+
+
+def _of_key(path: Path, node_key: bytes) -> Path:
+    return path.with_name(f"{path.name}.of-{node_key.hex()[:16]}")
 
 
 def restore(config: NodeConfig) -> Restored:
@@ -114,14 +134,14 @@ def restore(config: NodeConfig) -> Restored:
             head = view.head_height
         mark(config.directory)
         path = config.directory / WAL_NAME
-        identity = genesis_hash + public_node_key(config.key)
+        node_key = public_node_key(config.key)
         set_aside, reason = None, ""
         try:
-            WriteAheadLog(path, identity).close()
+            _open_own(path, genesis_hash, node_key).close()
         except DamagedLog as error:
             set_aside, reason = _free_name(path), error.what
             path.replace(set_aside)
-            WriteAheadLog(path, identity).close()
+            _open_own(path, genesis_hash, node_key).close()
     finally:
         store.close()
     return Restored(head, set_aside, reason)

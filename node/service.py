@@ -102,7 +102,7 @@ class Validator:
             map_bytes=config.map_size_gib * GIB,
         )
         self._restored = is_marked(config.directory)
-        self._wal = open_log(config.directory, domain.genesis_hash + signer.node_key, self._store)
+        self._wal = open_log(config.directory, domain.genesis_hash, signer.node_key, self._store)
         self._clock = ChainClock(genesis, lambda: wall_ms() + config.clock_offset_ms)
         self._mempool = Mempool()
         self._application = Application(self._store, self._rule_book, self._clock, self._mempool.get)

@@ -17,6 +17,8 @@ from tests.audit.street import Street
 from tests.node.samples import node_key, seed
 
 VOTES = [b"a vote", b"another"]
+OWN_KEY = bytes(node_key(0).verify_key)
+NEW_KEY = bytes(node_key(7).verify_key)
 
 
 class House:
@@ -30,7 +32,7 @@ class House:
         self.street = street
         self.directory = street.directory
         self.log = self.directory / WAL_NAME
-        self.identity = street.genesis_hash + bytes(node_key(0).verify_key)
+        self.identity = street.genesis_hash + OWN_KEY
         self.key = folder / "key.json"
         save_key(self.key, bytes(node_key(0)), "secret", scrypt=SCRYPT_LIGHT)
         self.config = self.directory / CONFIG_NAME
@@ -50,13 +52,13 @@ class House:
         log.append(records)
         log.close()
 
-    def opened(self) -> list[bytes]:
-        """Open the log as a node does that starts, and return its records."""
+    def opened(self, node_key: bytes = OWN_KEY) -> list[bytes]:
+        """Open the log as a node does that starts with this key, and return its records."""
         store = Store.open(
             self.directory / DATABASE_NAME, chain_id=2016, genesis_hash=self.street.genesis_hash, readonly=True
         )
         try:
-            log = open_log(self.directory, self.identity, store)
+            log = open_log(self.directory, self.street.genesis_hash, node_key, store)
         finally:
             store.close()
         log.close()
@@ -115,9 +117,19 @@ def test_a_missing_log_is_noticed_where_the_node_has_taken_part(house: House) ->
     assert house.opened() == []
 
 
-def test_the_log_of_another_validator_stays_where_it_is(house: House) -> None:
+def test_a_node_with_a_new_key_has_a_new_log_and_its_old_one_is_kept(house: House) -> None:
+    assert house.opened(NEW_KEY) == []
+    log = WriteAheadLog(house.log, house.street.genesis_hash + NEW_KEY)
+    log.append([b"with the new key"])
+    log.close()
+    assert house.opened(OWN_KEY) == VOTES  # changed back: what the old key voted is remembered
+    assert house.opened(NEW_KEY) == [b"with the new key"]
+    assert not is_marked(house.directory)
+
+
+def test_the_log_of_another_chain_stays_where_it_is(house: House) -> None:
     house.log.unlink()
-    WriteAheadLog(house.log, b"another").close()
+    WriteAheadLog(house.log, bytes(32) + OWN_KEY).close()
     content = house.log.read_bytes()
     with pytest.raises(WriteAheadLogError, match="another chain or validator"):
         house.run("restore")
