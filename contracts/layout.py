@@ -117,11 +117,11 @@ def _member(read_storage: ReadStorage, account: bytes) -> Member:
 def _string(read_storage: ReadStorage, slot: int) -> str:
     word = read_storage(CONSORTIUM, slot)
     if not word & 1:
-        return word.to_bytes(32, "big")[: (word & 0xFF) // 2].decode()
+        return word.to_bytes(32, "big")[: (word & 0xFF) // 2].decode(errors="replace")
     length = word // 2
     first = array_slot(slot)
     words = (read_storage(CONSORTIUM, first + i).to_bytes(32, "big") for i in range((length + 31) // 32))
-    return b"".join(words)[:length].decode()
+    return b"".join(words)[:length].decode(errors="replace")
 
 
 def mapping_slot(slot: int, key: bytes) -> int:
