@@ -115,6 +115,7 @@ def _member(read_storage: ReadStorage, account: bytes) -> Member:
 
 
 def _string(read_storage: ReadStorage, slot: int) -> str:
+    # Whatever was once taken for a string, reading the members never fails: no block could be judged any more.
     word = read_storage(CONSORTIUM, slot)
     if not word & 1:
         return word.to_bytes(32, "big")[: (word & 0xFF) // 2].decode(errors="replace")

@@ -186,9 +186,11 @@ def _function(entry: Mapping[str, Any]) -> _Function:
 
 
 def _decode(what: str, types: Sequence[str], data: bytes) -> tuple[Any, ...]:
+    # A contract takes any bytes for a string, so they are read as bytes: what one account wrote there must not keep the
+    # others from reading their logs.
     try:
-        return decode(types, data)
-    except (DecodingError, OverflowError, UnicodeDecodeError) as error:
+        return decode([kind.replace("string", "bytes") for kind in types], data)
+    except (DecodingError, OverflowError) as error:
         raise MalformedAnswer(what, data, str(error)) from None
 
 
@@ -200,4 +202,6 @@ def _plain(parameter: Mapping[str, Any], value: Any) -> Any:
     if kind == "tuple":
         parts = zip(parameter["components"], value, strict=True)
         return {snake_case(component["name"]): _plain(component, item) for component, item in parts}
+    if kind == "string":
+        return value.decode(errors="replace")
     return bytes.fromhex(value[2:]) if kind == "address" else value

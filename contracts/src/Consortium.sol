@@ -201,6 +201,8 @@ contract Consortium is ContractDomain {
     error ZeroAccount();
     /// @notice A p2p endpoint is HOST:PORT and not longer than the limit.
     error InvalidEndpoint(uint256 lengthBytes, uint256 limitBytes);
+    /// @notice A p2p endpoint consists of printable ASCII characters without spaces.
+    error InvalidEndpointByte(uint256 index, bytes1 found);
     /// @notice No member has this place in the list.
     error NoSuchMember(uint256 index, uint256 count);
     /// @notice There is no proposal with this number.
@@ -217,6 +219,8 @@ contract Consortium is ContractDomain {
     error AlreadyQueued(uint256 proposal);
     /// @notice Only its proposer may withdraw a proposal.
     error NotTheProposer(uint256 proposal, address proposer);
+    /// @notice A motion that rests on evidence is for all members to decide: nobody takes it back.
+    error RestsOnEvidence(uint256 proposal, bytes32 evidence);
     /// @notice Not more than half of all members are for it.
     error NotPassed(uint256 proposal, uint256 votes, uint256 needed);
     /// @notice So many proposals of this member are open; withdraw one, or wait.
@@ -328,7 +332,7 @@ contract Consortium is ContractDomain {
         if (_accounts.length == 1) revert LastMember(account);
         id = _open(ProposalKind.Remove, account);
         _proposals[id].nodeKey = _members[account].nodeKey;
-        _removal[account] = id;
+        if (!_restsOnEvidence(_removal[account])) _removal[account] = id;
         _vote(id);
     }
 
@@ -373,6 +377,7 @@ contract Consortium is ContractDomain {
         if (proposal_.state != ProposalState.Open && proposal_.state != ProposalState.Passed) {
             revert NotOpen(id, proposal_.state);
         }
+        if (proposal_.evidence != bytes32(0)) revert RestsOnEvidence(id, proposal_.evidence);
         proposal_.state = ProposalState.Withdrawn;
         emit ProposalWithdrawn(id);
     }
@@ -454,8 +459,13 @@ contract Consortium is ContractDomain {
         uint256 head = _queueHead;
         if (head < _queue.length) {
             _enact(_queue[head]);
+            delete _queue[head];
             if (head + 1 == _queue.length) {
-                delete _queue;
+                // Only the length: the elements are zero. To clear them again would cost gas for every change since the
+                // queue was last empty, and who keeps it from running empty could make this call fail for good.
+                assembly ("memory-safe") {
+                    sstore(_queue.slot, 0)
+                }
                 delete _queueHead;
             } else {
                 _queueHead = head + 1;
@@ -570,7 +580,7 @@ contract Consortium is ContractDomain {
         return _members[account];
     }
 
-    /// @notice The account of the member whose validator has this Ed25519 key; zero if there is none.
+    /// @notice The account of the member whose validator has, or once had, this Ed25519 key; zero if there is none.
     function memberByNodeKey(bytes32 nodeKey) external view returns (address) {
         return _memberByNodeKey[nodeKey];
     }
@@ -735,11 +745,11 @@ contract Consortium is ContractDomain {
         emit NodeKeyRotated(account, oldKey, newKey, _epoch);
     }
 
+    /// @dev A motion without evidence does not stand in for one with it: a friend of the accused could take it back.
     function _openRemoval(address account, address proposer, bytes32 evidence) private returns (uint256 id) {
         if (_members[account].account == address(0) || _accounts.length == 1) return 0;
         id = _removal[account];
-        ProposalState state = _proposals[id].state;
-        if (_isOpen(id) || state == ProposalState.Queued) return id;
+        if (_restsOnEvidence(id) || _proposals[id].state == ProposalState.Queued) return id;
         id = _record(ProposalKind.Remove, account, proposer);
         _proposals[id].nodeKey = _members[account].nodeKey;
         _proposals[id].evidence = evidence;
@@ -808,7 +818,11 @@ contract Consortium is ContractDomain {
         return waiting && block.timestamp <= proposal_.expiresAtS;
     }
 
-    /// @dev Counted over the present members: the vote of one who has left is void.
+    function _restsOnEvidence(uint256 id) private view returns (bool) {
+        return _proposals[id].evidence != bytes32(0) && _isOpen(id);
+    }
+
+    /// @dev Counted over the present members: the vote of one who has left is void, unless it is admitted again.
     function _votesFor(uint256 id) private view returns (uint256 votes) {
         for (uint256 i = 0; i < _accounts.length; ++i) {
             if (_voted[id][_accounts[i]]) ++votes;
@@ -854,6 +868,10 @@ contract Consortium is ContractDomain {
         uint256 lengthBytes = bytes(endpoint).length;
         if (lengthBytes < 3 || lengthBytes > MAX_ENDPOINT_BYTES) {
             revert InvalidEndpoint(lengthBytes, MAX_ENDPOINT_BYTES);
+        }
+        for (uint256 i = 0; i < lengthBytes; ++i) {
+            bytes1 found = bytes(endpoint)[i];
+            if (found <= 0x20 || found >= 0x7f) revert InvalidEndpointByte(i, found);
         }
     }
 }

@@ -22,6 +22,7 @@ from contracts.bindings import (
     meter_registry,
 )
 from contracts.bindings.abi import Event, MalformedAnswer, snake_case
+from contracts.bindings.consortium_events import EndpointChanged
 from contracts.bindings.market_types import EVENTS, Cash, CashKind, OfferMade
 from contracts.bindings.reverts import decode_revert, explain_revert
 from tests.contracts.street import Refused, Street, account, genesis, hexed
@@ -133,6 +134,10 @@ def test_logs_become_dataclasses() -> None:
     assert events.decode_log(bytes(20), topics, amount) is None
     assert events.decode_log(system.MARKET, [], b"") is None
     assert events.decode_log(system.MARKET, [bytes(32)], b"") is None
+    endpoint = (32).to_bytes(32, "big") + (3).to_bytes(32, "big") + b"\xffab".ljust(32, b"\0")
+    changed = [events.topic_of(system.CONSORTIUM, EndpointChanged), account("ann").rjust(32, b"\0")]
+    read = events.decode_log(system.CONSORTIUM, changed, endpoint)  # what is no UTF-8 stops no reader
+    assert read == EndpointChanged(account("ann"), "\N{REPLACEMENT CHARACTER}ab")
     with pytest.raises(MalformedAnswer, match="2 topics, expected 4"):
         events.decode_log(system.MARKET, topics[:2], amount)
     with pytest.raises(MalformedAnswer):

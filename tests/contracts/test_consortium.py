@@ -94,6 +94,31 @@ def test_a_member_moves_its_endpoint(street: Street) -> None:
         street.send("eve", system.CONSORTIUM, consortium.set_endpoint(host))
 
 
+def test_an_endpoint_is_printable_and_what_is_not_stops_no_reader(street: Street) -> None:
+    for byte in (0x00, 0x20, 0x7F, 0xFF):
+        data = consortium.set_endpoint("abc:1").replace(b"abc:1", b"abc" + bytes((byte,)) + b"1")
+        with refused("InvalidEndpointByte", index=3, found=bytes((byte,))):
+            street.consortium("bob-member", data)
+    street.consortium("bob-member", consortium.set_endpoint("!~:"))
+    for length, wrong in ((5, b"\xff" * 5), (40, b"\xff" * 40)):  # in one word of storage, and in several
+        member = forged_endpoint(street, account("bob-member"), wrong)
+        assert member.endpoint == "\N{REPLACEMENT CHARACTER}" * length
+        assert street.view(consortium.member_of(account("bob-member"))) == member
+
+
+def forged_endpoint(street: Street, member: bytes, endpoint: bytes) -> consortium.Member:
+    """Write an end point into storage that the contract refuses, and return the member as a node reads it."""
+    storage: Any = load_artifact("Consortium").storage_layout
+    slots = {entry["label"]: int(entry["slot"]) for entry in storage["storage"]}
+    slot = layout.mapping_slot(slots["_members"], member) + 3
+    short = int.from_bytes(endpoint.ljust(31, b"\0") + bytes((2 * len(endpoint),)), "big")
+    street.state.set_storage(system.CONSORTIUM, slot, short if len(endpoint) < 32 else 2 * len(endpoint) + 1)
+    for i in range(0, len(endpoint) if len(endpoint) > 31 else 0, 32):
+        word = int.from_bytes(endpoint[i : i + 32].ljust(32, b"\0"), "big")
+        street.state.set_storage(system.CONSORTIUM, layout.array_slot(slot) + i // 32, word)
+    return next(each for each in layout.members(street.storage) if each.account == member)
+
+
 def test_storage_says_what_the_views_say(street: Street) -> None:
     assert tuple(layout.members(read_storage(street))) == street.view(consortium.get_members(0, 100))
     for name in ("ann", "ann-meter", "dan-member"):

@@ -166,6 +166,42 @@ def test_a_key_that_was_rotated_away_is_still_blamed(chain: Street) -> None:
     assert proved.proposal > 0
 
 
+def test_the_accused_cannot_take_the_motion_against_it_away(chain: Street) -> None:
+    own = chain.consortium("dan-member", consortium_votes.propose_removal(account("dan-member")))
+    friendly = int.from_bytes(own.output, "big")
+    evidence = equivocation(vote(FIRST), vote(SECOND))
+    proved = submit(chain, evidence, "dan").only(consortium_events.EquivocationProved)
+    assert proved.proposal != friendly  # which its proposer could withdraw
+    chain.consortium("dan-member", consortium_votes.withdraw_proposal(friendly))
+    with refused("RestsOnEvidence", proposal=proved.proposal, evidence=evidence.evidence_id):
+        chain.consortium("dan-member", consortium_votes.withdraw_proposal(proved.proposal))
+    chain.consortium("dan-member", consortium_votes.propose_removal(account("dan-member")))
+    again = equivocation(vote(FIRST, view=1), vote(SECOND, view=1))
+    assert submit(chain, again).only(consortium_events.EquivocationProved).proposal == proved.proposal
+
+
+def test_a_motion_that_ran_out_is_opened_again_by_new_evidence(chain: Street) -> None:
+    first = submit(chain, equivocation(vote(FIRST), vote(SECOND))).only(consortium_events.EquivocationProved)
+    chain.state.execution_context._timestamp += 7 * 86_400 + 1
+    again = equivocation(vote(FIRST, view=1), vote(SECOND, view=1))
+    second = submit(chain, again).only(consortium_events.EquivocationProved)
+    assert second.proposal not in (0, first.proposal)
+
+
+def test_a_prefix_of_another_message_is_no_vote(chain: Street) -> None:
+    """What a node key signs beside votes, and votes cut or shifted by bytes, never verifies as a vote."""
+    message = vote_bytes(DOMAIN, vote(SECOND))
+    ready = consortium_votes.ready_bytes(CHAIN_ID, block_hash(0), 1, SECOND)
+    good = equivocation(vote(FIRST), vote(SECOND))
+    for other in (message[:-1], message + b"\0", b"\0" + message, message[16:], ready, ready.ljust(113, b"\0"), SECOND):
+        forged = bytes(KEYS[3].sign(other).signature)
+        with refused("InvalidEvidence", which=2):
+            submit(chain, replace(good, second_signature=forged))
+    vote_as_ready = signed(vote(SECOND))
+    with refused("NotReady"):
+        chain.consortium("dan-member", consortium_votes.rotate_node_key(b"\x09" * 32, 0, vote_as_ready))
+
+
 def test_one_who_has_left_is_put_on_record_and_nothing_more(chain: Street) -> None:
     chain.consortium("dan-member", consortium_votes.leave())
     proved = submit(chain, equivocation(vote(FIRST), vote(SECOND))).only(consortium_events.EquivocationProved)

@@ -313,6 +313,63 @@ def test_a_member_waits_in_the_queue_once(chain: Street) -> None:
         chain.consortium("cat-member", consortium_votes.leave())
 
 
+def test_a_queue_that_never_runs_empty_costs_no_more_to_empty(chain: Street) -> None:
+    """Two members that change their keys in turn keep the queue filled; the node's call at the end stays as cheap."""
+
+    def rotate(name: str) -> None:
+        key = SigningKey(f"{name} {chain.height}".encode().ljust(32))
+        data = consortium_votes.rotate_node_key(
+            bytes(key.verify_key), chain.height - 1, readiness(chain.height - 1, key)
+        )
+        chain.consortium(name, data)
+
+    def emptied() -> int:
+        while (sent := chain.next_block()) is not None:
+            gas = sent.gas_used
+        return gas
+
+    chain.next_block()
+    rotate("ann-member")
+    rotate("bob-member")
+    once = emptied()
+    rotate("ann-member")
+    rotate("bob-member")
+    for i in range(60):
+        rotate(("cat-member", "bob-member")[i % 2])
+        chain.next_block()
+        assert chain.pending()
+    assert emptied() <= once + 5_000
+    assert chain.view(consortium_votes.queue_length()) == 0
+    rotate("ann-member")
+    rotate("bob-member")  # and it works again from its start
+    begun = chain.next_block()
+    assert begun is not None
+    assert begun.only(consortium_events.NodeKeyRotated).account == account("bob-member")
+
+
+def test_one_who_was_removed_comes_back_with_its_key_and_its_accounts(chain: Street) -> None:
+    before = chain.view(consortium.vouched_count(account("dan-member")))
+    chain.next_block()
+    data = consortium_votes.rotate_node_key(EVE, chain.height - 1, readiness(chain.height - 1))
+    chain.consortium("dan-member", data)
+    chain.next_block()
+    chain.consortium("dan-member", consortium_votes.leave())
+    chain.consortium("ann-member", consortium.vouch(account("dan-member")))  # a household now, no member
+    assert layout.vouching_member(chain.storage, account("dan-member")) == account("ann-member")
+    with refused("NotAMember"):
+        chain.consortium("dan-member", consortium_votes.leave())
+    chain.next_block()
+    with refused("NodeKeyTaken"):
+        admit(chain, "mallory")
+    proposal = admit(chain, "dan-member")
+    prove(chain, proposal, "cat-member")
+    joined = vote(chain, proposal, "bob-member").only(consortium_events.MemberAdmitted)
+    assert (joined.account, joined.node_key, joined.epoch) == (account("dan-member"), EVE, 3)
+    for name in ("dan-member", "dan", "dan-meter"):
+        assert layout.vouching_member(chain.storage, account(name)) == account("dan-member")
+    assert chain.view(consortium.vouched_count(account("dan-member"))) == before
+
+
 def test_a_node_key_is_rotated_without_losing_the_seat(chain: Street) -> None:
     chain.next_block()
     height = chain.height - 1
