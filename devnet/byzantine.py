@@ -11,21 +11,25 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from eth_hash.auto import keccak
 from nacl.signing import SigningKey
 
 from consensus.codec import InvalidPeerMessage, decode_message, encode_message
 from consensus.messages import Proposal, ViewChange
 from consensus.types import NO_BLOCK, Domain, Epoch, Height, Phase, SignedVote, View, Vote, vote_bytes
 from node import service
+from node.application import BlockRefused
 from node.config import NodeConfig
 from node.driver.compact_messages import CompactProposal, CompactTag, decode_compact
+from node.driver.events import BuildProposal, ProposalReady
 from node.driver.signer import LocalSigner
 from node.p2p import Channel, PeerNetwork
 from node.ports import PeerTransport
 
 MAX_BODY_BYTES = 4 * 1024 * 1024
+KEPT_BLOCKS = 8  # of whose other story the liar may still be asked: more than the views of one height
 FLOOD = 40  # messages beside every one of its own
-BEHAVIOURS = ("equivocate", "silent", "withhold", "garbage", "lie", "flood")
+BEHAVIOURS = ("equivocate", "split", "silent", "withhold", "garbage", "lie", "flood")
 
 
 class UnscrupulousSigner(LocalSigner):
@@ -41,8 +45,39 @@ class UnscrupulousSigner(LocalSigner):
         return SignedVote(vote, self.node_key, self._secret.sign(vote_bytes(self._of, vote)).signature)
 
 
-def transport_class(behaviour: str, signer: Callable[[], UnscrupulousSigner]) -> type[PeerTransport]:
+class Alternatives:
+    """The second valid block that a leader made beside each of its own, and who is told of which."""
+
+    def __init__(self) -> None:
+        self._bodies: dict[bytes, tuple[bytes, bytes]] = {}
+        self._second_half: dict[bytes, bool] = {}
+
+    def keep(self, block_hash: bytes, other_hash: bytes, other_body: bytes) -> None:
+        """Remember another valid block of the same height; the oldest make room."""
+        while len(self._bodies) >= KEPT_BLOCKS:
+            del self._bodies[next(iter(self._bodies))]
+        self._bodies[block_hash] = other_hash, other_body
+
+    def deceived(self, node_key: bytes) -> bool:
+        """Return whether a peer is told the other story: every second one, in the order in which they are met."""
+        return self._second_half.setdefault(node_key, len(self._second_half) % 2 == 1)
+
+    def hash_for(self, block_hash: bytes) -> bytes:
+        """Return the hash that the other half hears of: of the other block, or of one that nobody has."""
+        return self._bodies[block_hash][0] if block_hash in self._bodies else keccak(block_hash)
+
+    def body_for(self, block_hash: bytes) -> bytes | None:
+        """Return the other block's body, None if there is none."""
+        return self._bodies[block_hash][1] if block_hash in self._bodies else None
+
+
+def transport_class(
+    behaviour: str, signer: Callable[[], UnscrupulousSigner], alternatives: Alternatives
+) -> type[PeerTransport]:
     """Return the transport of a behaviour; `signer` gives the node's when it is first needed.
+
+    `equivocate` tells everybody both of two contradicting votes; `split` tells one half of the validators one valid
+    block and the other half another one, and votes for each with those who hear of it.
 
     Raises:
         ValueError: there is no such behaviour.
@@ -83,6 +118,8 @@ def transport_class(behaviour: str, signer: Callable[[], UnscrupulousSigner]) ->
         if behaviour == "lie" and isinstance(message, ViewChange) and message.vote.signer == signer().node_key:
             bare = signer().sign(replace(message.vote.vote, block_hash=NO_BLOCK))
             return [encode_message(ViewChange(bare, None))]
+        if behaviour == "split" and alternatives.deceived(node_key):
+            return [other_story(message) or payload]
         if behaviour == "equivocate":
             other = contradiction(message)
             if other is not None:  # both to everybody: a contradiction that nobody sees harms nobody
@@ -94,6 +131,18 @@ def transport_class(behaviour: str, signer: Callable[[], UnscrupulousSigner]) ->
         if not isinstance(vote, SignedVote) or vote.signer != signer().node_key:
             return None
         return signer().sign(replace(vote.vote, block_hash=dice.randbytes(32)))
+
+    def other_story(message: Any) -> bytes | None:
+        proposed = isinstance(message, Proposal | CompactProposal)
+        vote = message.vote if proposed else message
+        if not isinstance(vote, SignedVote) or vote.signer != signer().node_key:
+            return None
+        told_hash = vote.vote.block_hash
+        other = signer().sign(replace(vote.vote, block_hash=alternatives.hash_for(told_hash)))
+        if not proposed:
+            return encode_message(other)
+        body = alternatives.body_for(told_hash)
+        return None if body is None else encode_message(Proposal(other, body))
 
     def nonsense(payload: bytes) -> bytes:
         message = understand(payload)
@@ -124,6 +173,7 @@ def run(config: NodeConfig, behaviour: str) -> None:
         GridpactError: as for an honest node.
     """
     made: list[UnscrupulousSigner] = []
+    alternatives = Alternatives()
 
     def make_signer(seed: bytes, domain: Domain) -> UnscrupulousSigner:
         made.append(UnscrupulousSigner(seed, domain))
@@ -131,5 +181,28 @@ def run(config: NodeConfig, behaviour: str) -> None:
 
     shell: Any = service
     shell.LocalSigner = make_signer
-    shell.PeerTransport = transport_class(behaviour, lambda: made[0])
+    shell.PeerTransport = transport_class(behaviour, lambda: made[0], alternatives)
+    if behaviour == "split":
+        shell.Validator = _two_minded(alternatives)
     asyncio.run(service.serve(config))
+
+
+def _two_minded(alternatives: Alternatives) -> type[service.Validator]:
+    class TwoMinded(service.Validator):
+        """Makes a second block, without the last transaction of the first, whenever it makes one."""
+
+        async def _build(self, effect: BuildProposal) -> None:
+            candidates = self._candidates()
+            try:
+                first, second = await self._in_chain_thread(
+                    lambda: tuple(
+                        self._application.build(effect.height, each) for each in (candidates, candidates[:-1])
+                    )
+                )
+            except BlockRefused:
+                return
+            if first.sealed.header.hash != second.sealed.header.hash:
+                alternatives.keep(first.sealed.header.hash, second.sealed.header.hash, second.body)
+            self._handle(ProposalReady(effect.height, effect.view, first.sealed.header.hash, first.body))
+
+    return TwoMinded

@@ -198,7 +198,7 @@ def perturb(
 @app.command()
 def byzantine(
     config: Annotated[Path, typer.Option(help="The node.toml of a devnet's node.")],
-    behaviour: Annotated[str, typer.Option(help="equivocate, silent, withhold, garbage, lie or flood.")],
+    behaviour: Annotated[str, typer.Option(help="equivocate, split, silent, withhold, garbage, lie or flood.")],
 ) -> None:
     """Run a validator that breaks the protocol, for devnets that are to be perturbed.
 

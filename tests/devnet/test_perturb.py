@@ -14,16 +14,16 @@ from nacl.signing import SigningKey
 from rich.console import Console
 
 from consensus.codec import decode_message, encode_message
-from consensus.messages import ViewChange
+from consensus.messages import Proposal, ViewChange
 from consensus.types import NO_BLOCK, Domain, Phase, SignedVote
-from devnet.byzantine import BEHAVIOURS, UnscrupulousSigner, transport_class
+from devnet.byzantine import BEHAVIOURS, Alternatives, UnscrupulousSigner, transport_class
 from devnet.manifest import MANIFESTS, load_manifest
 from devnet.perturb import GAP_BOUND_S, Perturbed
 from devnet.proxy import Link, Proxies
 from devnet.scenario import find_scenario, load_scenario
 from node.p2p import Channel
 from node.parsing import ConfigError
-from tests.consensus.machine import DOMAIN, Machine
+from tests.consensus.machine import BLOCK, DOMAIN, OTHER, OTHER_BODY, Machine
 from tests.devnet.running import free_port
 
 GOOD = """
@@ -168,7 +168,7 @@ def lies(behaviour: str, message: object) -> list[object]:
     m = Machine(me=1)
     signer = UnscrupulousSigner(bytes(m.keys[1]), DOMAIN)
     peers = Peers()
-    transport = transport_class(behaviour, lambda: signer)(peers)  # type: ignore[arg-type]
+    transport = transport_class(behaviour, lambda: signer, Alternatives())(peers)  # type: ignore[arg-type]
     transport.send(m.validators.keys[0], encode_message(message))  # type: ignore[arg-type]
     found: list[object] = []
     for payload in peers.sent:
@@ -197,8 +197,51 @@ def test_liars_lie() -> None:
     other = m.vote(2, Phase.COMMIT)
     assert lies("equivocate", other) == [other]  # it can speak for itself alone
     with pytest.raises(ValueError, match="expected one of equivocate"):
-        transport_class("tease", lambda: UnscrupulousSigner(bytes(SigningKey.generate()), Domain(1, bytes(32))))
-    assert len(BEHAVIOURS) == 6
+        transport_class(
+            "tease", lambda: UnscrupulousSigner(bytes(SigningKey.generate()), Domain(1, bytes(32))), Alternatives()
+        )
+    assert len(BEHAVIOURS) == 7
+
+
+class Mailboxes(Peers):
+    """A network that keeps what is sent by who gets it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.by_peer: dict[bytes, list[object]] = {}
+
+    def send(self, node_key: bytes, channel: Channel, payload: bytes) -> bool:
+        self.by_peer.setdefault(node_key, []).append(decode_message(payload, max_body_bytes=1 << 20))
+        return True
+
+
+def test_who_splits_tells_each_half_another_valid_block_and_votes_for_both() -> None:
+    m = Machine(me=1)
+    signer, boxes, alternatives = UnscrupulousSigner(bytes(m.keys[1]), DOMAIN), Mailboxes(), Alternatives()
+    transport = transport_class("split", lambda: signer, alternatives)(boxes)  # type: ignore[arg-type]
+    alternatives.keep(BLOCK, OTHER, OTHER_BODY)
+    first, second = m.validators.keys[0], m.validators.keys[2]
+    proposal = m.proposal()
+    for message in (proposal, m.vote(1, Phase.PREPARE), m.vote(2, Phase.PREPARE)):
+        for peer in (first, second):
+            transport.send(peer, encode_message(message))
+    assert boxes.by_peer[first] == [proposal, m.vote(1, Phase.PREPARE), m.vote(2, Phase.PREPARE)]
+    other = signer.sign(replace(proposal.vote.vote, block_hash=OTHER))
+    prepared = signer.sign(replace(m.vote(1, Phase.PREPARE).vote, block_hash=OTHER))
+    assert boxes.by_peer[second] == [Proposal(other, OTHER_BODY), prepared, m.vote(2, Phase.PREPARE)]
+
+
+def test_without_a_second_block_a_split_vote_names_one_that_nobody_has() -> None:
+    m = Machine(me=1)
+    signer, boxes = UnscrupulousSigner(bytes(m.keys[1]), DOMAIN), Mailboxes()
+    transport = transport_class("split", lambda: signer, Alternatives())(boxes)  # type: ignore[arg-type]
+    for peer in (m.validators.keys[0], m.validators.keys[2]):
+        for message in (m.proposal(), m.vote(1, Phase.COMMIT)):
+            transport.send(peer, encode_message(message))
+    (_, honest), (proposal, lie) = boxes.by_peer.values()
+    assert (proposal, honest) == (m.proposal(), m.vote(1, Phase.COMMIT))
+    assert isinstance(lie, SignedVote)
+    assert lie.vote.block_hash not in (BLOCK, OTHER)
 
 
 def judged(tmp_path: Path, advances: list[tuple[float, int]], text: str = GOOD) -> list[str]:
