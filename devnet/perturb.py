@@ -324,7 +324,7 @@ class Perturbed:
     def _check_evidence(self, endpoint: str) -> None:
         """An equivocating validator is on record within ten heights, and the motion to remove it is open."""
         for node, behaviour in self._manifest.byzantine.items():
-            if behaviour not in ("equivocate", "flood"):
+            if behaviour not in ("equivocate", "split", "flood"):
                 continue
             topic = "0x" + INTERFACE.topic(consortium_events.EquivocationProved).hex()
             query = {"fromBlock": "0x0", "toBlock": "latest", "address": "0x" + CONSORTIUM.hex(), "topics": [topic]}
