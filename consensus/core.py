@@ -559,4 +559,5 @@ def _enter_view(state: State, new_view: NewView) -> Actions:
     early = state.early
     if early is not None and early.vote.vote.view == state.view:
         state.early = None
-        yield from _accept(state, early)
+        if not (state.leading and state.voting):  # our own of before a restart, which we have just proposed again
+            yield from _accept(state, early)

@@ -8,11 +8,21 @@ from dataclasses import replace
 import pytest
 
 from consensus.actions import Action, Broadcast, BuildProposal, ForwardWork, Send
-from consensus.inputs import Committed, Executed, PeerConnected, Started, Timer, TimerFired, TimerKind, WorkAvailable
-from consensus.messages import Recall, Recalled, Status, ViewChange
+from consensus.inputs import (
+    Committed,
+    Executed,
+    PeerConnected,
+    ProposalReady,
+    Started,
+    Timer,
+    TimerFired,
+    TimerKind,
+    WorkAvailable,
+)
+from consensus.messages import Proposal, Recall, Recalled, Status, ViewChange
 from consensus.state import Recollection, Stage, recover
 from consensus.types import Height, Phase, SignedVote, View
-from tests.consensus.machine import BLOCK, OTHER, Machine
+from tests.consensus.machine import BLOCK, BODY, OTHER, Machine
 
 H, V0 = Height(5), View(0)
 
@@ -192,3 +202,17 @@ def test_an_idle_leader_beats_only_if_it_is_told_to() -> None:
     m = Machine()
     m.config = m.state.config = replace(m.config, heartbeat_ms=700)
     assert any(getattr(each, "timer", None) == beat.timer for each in m.feed(Started()))
+
+
+def test_an_own_proposal_that_comes_back_early_is_not_taken_twice() -> None:
+    before = Machine(me=2)  # who leads view 1
+    new_view = before.new_view(1, *(before.view_change(who, 1) for who in (0, 1, 3)))
+    before.hear(0, new_view)
+    before.feed(ProposalReady(H, View(1), BLOCK, BODY))
+    m = restarted(before)
+    for who in (0, 1):
+        m.hear(who, Recalled(H, ()))
+    m.hear(3, before.proposal(view=1))  # a peer replays it before the NEW-VIEW is there again
+    actions = m.hear(0, new_view)
+    assert [each for each in said(actions) if isinstance(each, Proposal)] == [before.proposal(view=1)]
+    assert m.state.proposal == before.proposal(view=1)
