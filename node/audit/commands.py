@@ -15,7 +15,7 @@ from node.config import DATABASE_NAME
 from node.genesis import load_genesis
 from node.parsing import ConfigError, parse_hex
 
-MAX_PROOF_BYTES = 4 * 1024 * 1024
+MAX_PROOF_BYTES = 64 * 1024 * 1024  # thousands of epoch changes among a hundred validators
 
 app = typer.Typer(help="Check a ledger from its genesis file; prove a transaction.", no_args_is_help=True)
 DataOption = Annotated[Path, typer.Option(help="A validator's data directory.")]

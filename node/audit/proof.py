@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from consensus.certificates import InvalidCertificate, verify
-from consensus.codec import InvalidPeerMessage, decode_certificate
-from consensus.types import Domain, Epoch, ValidatorSet
+from consensus.types import Domain
 from node.application import make_block_0
 from node.chain.dual import route
 from node.chain.proofs import InclusionProof, InvalidProof, check_proof, make_proof
 from node.chain.transaction import decode_transaction
-from node.chain.transitions import validators_hash
+from node.chain.transitions import InvalidTransition, check_round, follow
+from node.epochs import transitions
 from node.genesis import Genesis
 from node.rules import RuleBook
 from node.storage import View
@@ -23,7 +22,7 @@ def prove(view: View, transaction_hash: bytes, rule_book: RuleBook) -> Inclusion
     """Return the proof of a committed transaction under the history root of its own height.
 
     Raises:
-        NotCommitted: it is not committed.
+        NotCommitted: it is not committed, or this database does not hold all that proves it.
     """
     place = view.locate(transaction_hash)
     if place is None:
@@ -37,7 +36,8 @@ def prove(view: View, transaction_hash: bytes, rule_book: RuleBook) -> Inclusion
     number = (record.contract_head, record.ledger_head)[chain].number
     block, members = view.chain_block(chain, number), view.chain_block_members(chain, number)
     history, certificate = view.history_proof(chain, number, height), view.certificate(height)
-    if block is None or history is None or certificate is None:
+    epochs = tuple(transitions(view, height))
+    if block is None or history is None or certificate is None or len(epochs) != record.epoch:
         raise NotCommitted(f"height {height} is not complete in this database")
     return make_proof(
         transactions=[raws[i] for i in members],
@@ -48,25 +48,22 @@ def prove(view: View, transaction_hash: bytes, rule_book: RuleBook) -> Inclusion
         record=record,
         header=view.header(height),
         certificate=certificate,
+        transitions=epochs,
     )
 
 
 def check(proof: InclusionProof, genesis: Genesis) -> None:
-    """Check a proof from the genesis file alone: every step, and the certificate against the founding validators.
+    """Check a proof from the genesis file alone: every step, and every certificate, from the founders' on.
 
     Raises:
         InvalidProof: naming the step that fails.
     """
     check_proof(proof)
     sealed = make_block_0(genesis, RuleBook(genesis.content["rules"], genesis.chain_id).rules_at(0))
-    keys = [member.node_key for member in genesis.members]
-    if proof.record.validators_hash != validators_hash(keys):
-        raise InvalidProof("record: its validators are not the genesis file's")
-    validators = ValidatorSet(Epoch(proof.record.epoch), tuple(sorted(keys)))
+    domain = Domain(genesis.chain_id, sealed.header.hash)
+    founders = [member.node_key for member in genesis.members]
     try:
-        certificate = decode_certificate(proof.certificate)
-        verify(certificate, validators, Domain(genesis.chain_id, sealed.header.hash))
-    except (InvalidPeerMessage, InvalidCertificate) as error:
-        raise InvalidProof(f"certificate: {error}") from None
-    if (certificate.height, certificate.block_hash) != (proof.header.number, proof.header.hash):
-        raise InvalidProof("certificate: it is for another block")
+        validators = follow(founders, proof.transitions, domain)
+        check_round(proof.header, proof.record, proof.certificate, validators, domain)
+    except InvalidTransition as error:
+        raise InvalidProof(str(error)) from None

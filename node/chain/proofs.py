@@ -1,7 +1,7 @@
 """Inclusion proofs: that a transaction had its outcome, checkable with the genesis file and without a node.
 
 transaction, receipt ─ Merkle-Patricia ─► chain block ─ Merkle Mountain Range ─► round record
-round record ─ extraData ─► header ─ quorum ─► certificate
+round record ─ extraData ─► header ─ quorum ─► certificate ─ epoch changes ─► the genesis file's members
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ from node.chain import mmr, rlp
 from node.chain.dual import Chain, ChainBlock, decode_chain_block
 from node.chain.header import Header, InvalidHeader, decode_header
 from node.chain.record import RoundRecord, decode_record
+from node.chain.transitions import Transition, decode_transition
 from node.state.trie import InvalidProof as InvalidTrieProof
 from node.state.trie import list_trie, proved_value
 
-FORMAT = "gridpact-proof/1"
+FORMAT = "gridpact-proof/2"
 FIELDS = {
     "format",
     "transaction",
@@ -33,9 +34,11 @@ FIELDS = {
     "record",
     "header",
     "certificate",
+    "transitions",
 }
 HISTORY_FIELDS = {"size", "index", "siblings", "peaks"}
 MAX_NODES = 64  # of one trie path: more than a list of any size needs
+MAX_EPOCHS = 4_096  # a hundred members who come, go and change their keys now and then, over decades
 
 
 class InvalidProof(ValueError):
@@ -53,6 +56,7 @@ class InclusionProof:
         block: the chain block.
         history: from the block's leaf to the history root.
         record, header, certificate: of the round that the history root is of.
+        transitions: every epoch change below that round, in order: from the founders to those who certified it.
     """
 
     transaction: bytes
@@ -65,6 +69,7 @@ class InclusionProof:
     record: RoundRecord
     header: Header
     certificate: bytes
+    transitions: tuple[Transition, ...]
 
     def as_json(self) -> dict[str, Any]:
         """Return the proof as plain values."""
@@ -85,6 +90,7 @@ class InclusionProof:
             "record": _hex(self.record.encode()),
             "header": _hex(self.header.encode()),
             "certificate": _hex(self.certificate),
+            "transitions": [_hex(step.encode()) for step in self.transitions],
         }
 
 
@@ -98,6 +104,7 @@ def make_proof(
     record: RoundRecord,
     header: Header,
     certificate: bytes,
+    transitions: tuple[Transition, ...],
 ) -> InclusionProof:
     """Return the proof of transaction `index` of a chain block.
 
@@ -107,6 +114,7 @@ def make_proof(
         block: the chain block.
         history: of the block under the history root of `record`.
         record, header, certificate: of a round at or after the block's height.
+        transitions: every epoch change below that round.
     """
     key = rlp.encode(index)
     return InclusionProof(
@@ -120,11 +128,12 @@ def make_proof(
         record,
         header,
         certificate,
+        transitions,
     )
 
 
 def check_proof(proof: InclusionProof) -> None:
-    """Check everything but the certificate, which needs the validators.
+    """Check everything but certificates, which need the founders: the genesis file's members.
 
     Raises:
         InvalidProof: naming the step that fails.
@@ -209,6 +218,7 @@ def parse_proof(content: object) -> InclusionProof:
             decode_record(_data(content, "record")),
             decode_header(_data(content, "header")),
             _data(content, "certificate"),
+            tuple(decode_transition(raw) for raw in _list(content, "transitions", MAX_EPOCHS)),
         )
     except (rlp.InvalidRlp, InvalidHeader) as error:
         raise InvalidProof(str(error)) from None
@@ -235,8 +245,8 @@ def _number(content: Mapping[str, Any], key: str) -> int:
     return found
 
 
-def _list(content: Mapping[str, Any], key: str) -> tuple[bytes, ...]:
+def _list(content: Mapping[str, Any], key: str, most: int = MAX_NODES) -> tuple[bytes, ...]:
     rows = content.get(key)
-    if not isinstance(rows, list) or len(rows) > MAX_NODES:
-        raise InvalidProof(f"{key}: expected a list of at most {MAX_NODES} nodes")
+    if not isinstance(rows, list) or len(rows) > most:
+        raise InvalidProof(f"{key}: expected a list of at most {most} rows")
     return tuple(_bytes(row, key) for row in rows)

@@ -97,7 +97,7 @@ def test_a_proof_of_another_chain_is_refused(chain: tuple[CertifiedChain, list[T
     words = ["check-proof", str(tmp_path / "proof.json"), "--genesis", str(tmp_path / "other.json")]
     result = CliRunner().invoke(app, words)
     assert result.exit_code == 1
-    assert "proof: NOT VALID: certificate" in result.output
+    assert "proof: NOT VALID: height 1: certificate" in result.output
 
 
 def test_nonsense_is_answered_with_what_is_wrong(

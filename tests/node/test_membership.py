@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,10 @@ from consensus.messages import CertifiedBlock
 from contracts import layout
 from contracts.bindings import consortium, consortium_votes
 from contracts.system import CONSORTIUM, FIAT_TOKEN, MARKET
+from node.audit.proof import check, prove
 from node.audit.verify import Auditor
-from node.rules import UnknownRulesVersion
+from node.chain.proofs import InvalidProof, parse_proof
+from node.rules import RuleBook, UnknownRulesVersion
 from node.storage import View
 from tests.node.real_application import RealCluster, household
 from tests.simulation.node import Node
@@ -59,12 +62,13 @@ class Village:
                 node.receive(node.key, encode_message(CertifiedBlock(body, decode_certificate(certificate))))
                 self.cluster.run(50)
 
-    def send(self, number: int, data: bytes, to: bytes = CONSORTIUM) -> None:
-        """A household sends a transaction, and it commits."""
+    def send(self, number: int, data: bytes, to: bytes = CONSORTIUM) -> bytes:
+        """A household sends a transaction, and it commits; return its hash."""
         raw = self.real.sign(f"household {number}", to, data, gas=3_000_000)
         for seat in self.seats():
             self.nodes[seat].submit(raw)
         self.cluster.run_until(lambda: all(self.nodes[seat].application.holds(raw) for seat in self.seats()), 60_000)
+        return keccak(raw)
 
     def view(self) -> AbstractContextManager[View]:
         """The state of a validator."""
@@ -238,3 +242,37 @@ def test_rules_that_this_software_does_not_know_stop_it(village: Village) -> Non
 
     with pytest.raises(UnknownRulesVersion, match="rules version 2 is not known here"):
         go_on()
+
+
+@pytest.mark.parametrize("village", [1], indirect=True)
+def test_what_was_sent_in_any_epoch_is_proved_from_the_genesis_file_on(village: Village) -> None:
+    sent = [village.send(0, consortium.vouch(b"\x80" * 20))]
+    for number in (1, 2, 3):
+        village.admit(number)
+        sent.append(village.send(number, consortium.vouch(bytes([0x80 + number]) * 20)))
+    village.remove(0)
+    sent.append(village.send(1, consortium.vouch(b"\x90" * 20)))
+    genesis, rule_book = village.real.genesis, RuleBook(village.real.genesis.content["rules"], 2016)
+    with village.view() as view:
+        proofs = [prove(view, each, rule_book) for each in sent]
+    assert [len(proof.transitions) for proof in proofs] == [0, 1, 2, 3, 4]
+    for proof in proofs:
+        check(proof, genesis)
+        assert parse_proof(proof.as_json()) == proof
+    newest = proofs[-1]
+    first, second, third, fourth = newest.transitions
+    foreign = replace(second, keys=(*second.keys[:-1], bytes(32)))
+    for told in (
+        (),
+        (first, second, third),
+        (second, third, fourth),
+        (first, third, fourth),
+        (second, first, third, fourth),
+        (first, second, third, fourth, fourth),
+        (first, foreign, third, fourth),
+        (first, replace(second, certificate=third.certificate), third, fourth),
+    ):
+        with pytest.raises(InvalidProof, match="^height "):
+            check(replace(newest, transitions=told), genesis)
+    with pytest.raises(InvalidProof, match="epoch 0, expected epoch 1"):
+        check(replace(proofs[0], transitions=(first,)), genesis)  # of a later epoch than the round
