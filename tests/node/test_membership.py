@@ -272,7 +272,7 @@ def test_what_was_sent_in_any_epoch_is_proved_from_the_genesis_file_on(village: 
         (first, foreign, third, fourth),
         (first, replace(second, certificate=third.certificate), third, fourth),
     ):
-        with pytest.raises(InvalidProof, match="^height "):
+        with pytest.raises(InvalidProof, match=r"^height "):
             check(replace(newest, transitions=told), genesis)
     with pytest.raises(InvalidProof, match="epoch 0, expected epoch 1"):
         check(replace(proofs[0], transitions=(first,)), genesis)  # of a later epoch than the round
