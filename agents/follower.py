@@ -63,7 +63,8 @@ class Follower:
     async def changed(self, timeout_s: float) -> None:
         """Return at the next news of the chain, or after `timeout_s` wall seconds."""
         try:
-            await asyncio.wait_for(self._news.wait(), max(timeout_s, 0.001))
+            async with asyncio.timeout(max(timeout_s, 0.001)):
+                await self._news.wait()
         except TimeoutError:
             pass
 

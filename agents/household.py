@@ -328,7 +328,8 @@ class Household:
             await self._settle_late(current - LATE_WINDOWS)
             try:
                 limit_s = home.clock.wall_until_s(end_s) + TRADE_GRACE_S
-                await asyncio.wait_for(self._trader.trade(current + 1), limit_s)
+                async with asyncio.timeout(limit_s):
+                    await self._trader.trade(current + 1)
             except TimeoutError:
                 home.write(Skipped(window=current + 1, step="trading", reason="the window ended"))
             home.view.forget_before(current)

@@ -155,6 +155,7 @@ class AgentContainer(TCPContainer):
         """Send a message to an agent elsewhere; False if it cannot be reached now."""
         try:
             address = AgentAddress(parse_endpoint(endpoint), agent)
-            return bool(await asyncio.wait_for(self.send_message(content, address), CONNECT_TIMEOUT_S))
+            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                return bool(await self.send_message(content, address))
         except (InvalidEndpoint, TimeoutError, OSError):
             return False

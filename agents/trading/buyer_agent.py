@@ -118,7 +118,8 @@ class BuyerAgent(CarefulAgent):
 
     async def _hear(self, line: _Line, talk: BuyerTalk) -> Envelope | None:
         try:
-            return await asyncio.wait_for(line.inbox.get(), max(self._home.clock.wall_until_s(talk.deadline_s), 0.001))
+            async with asyncio.timeout(max(self._home.clock.wall_until_s(talk.deadline_s), 0.001)):
+                return await line.inbox.get()
         except TimeoutError:
             return None
 

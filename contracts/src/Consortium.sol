@@ -138,7 +138,8 @@ contract Consortium is ContractDomain {
     uint64 private _changedAtHeight;
     bytes32 private _genesisHash;
     mapping(address member => uint256[MAX_OPEN_PER_MEMBER]) private _openProposals;
-    mapping(address member => uint256) private _removal;
+    mapping(address member => uint256) private _accusation; // the newest motion to remove it that rests on evidence
+    mapping(address member => uint256) private _leaving; // the newest removal of it that was queued
     mapping(address member => uint256) private _rotation;
 
     /// @notice A member belongs to the consortium from `epoch` on.
@@ -332,7 +333,6 @@ contract Consortium is ContractDomain {
         if (_accounts.length == 1) revert LastMember(account);
         id = _open(ProposalKind.Remove, account);
         _proposals[id].nodeKey = _members[account].nodeKey;
-        if (!_restsOnEvidence(_removal[account])) _removal[account] = id;
         _vote(id);
     }
 
@@ -426,10 +426,9 @@ contract Consortium is ContractDomain {
     /// @notice Leaves the consortium.
     function leave() external onlyDirect onlyMember returns (uint256 id) {
         if (_accounts.length == 1) revert LastMember(msg.sender);
-        _checkNotQueued(_removal[msg.sender]);
+        _checkNotQueued(_leaving[msg.sender]);
         id = _record(ProposalKind.Remove, msg.sender, msg.sender);
         _proposals[id].nodeKey = _members[msg.sender].nodeKey;
-        _removal[msg.sender] = id;
         _pass(id);
     }
 
@@ -658,6 +657,7 @@ contract Consortium is ContractDomain {
         if (ofMembers && (_changedAtHeight == block.number || _queue.length > 0)) {
             proposal_.state = ProposalState.Queued;
             _queue.push(id);
+            if (proposal_.kind == ProposalKind.Remove) _leaving[proposal_.account] = id;
             emit ProposalQueued(id);
         } else {
             _enact(id);
@@ -748,12 +748,14 @@ contract Consortium is ContractDomain {
     /// @dev A motion without evidence does not stand in for one with it: a friend of the accused could take it back.
     function _openRemoval(address account, address proposer, bytes32 evidence) private returns (uint256 id) {
         if (_members[account].account == address(0) || _accounts.length == 1) return 0;
-        id = _removal[account];
-        if (_restsOnEvidence(id) || _proposals[id].state == ProposalState.Queued) return id;
+        id = _leaving[account];
+        if (_proposals[id].state == ProposalState.Queued) return id;
+        id = _accusation[account];
+        if (_isOpen(id)) return id;
         id = _record(ProposalKind.Remove, account, proposer);
         _proposals[id].nodeKey = _members[account].nodeKey;
         _proposals[id].evidence = evidence;
-        _removal[account] = id;
+        _accusation[account] = id;
     }
 
     function _checkEquivocation(Equivocation calldata equivocation) private view {
@@ -816,10 +818,6 @@ contract Consortium is ContractDomain {
         Proposal storage proposal_ = _proposals[id];
         bool waiting = proposal_.state == ProposalState.Open || proposal_.state == ProposalState.Passed;
         return waiting && block.timestamp <= proposal_.expiresAtS;
-    }
-
-    function _restsOnEvidence(uint256 id) private view returns (bool) {
-        return _proposals[id].evidence != bytes32(0) && _isOpen(id);
     }
 
     /// @dev Counted over the present members: the vote of one who has left is void, unless it is admitted again.

@@ -120,7 +120,8 @@ class Peer:
         try:
             while True:
                 try:
-                    await asyncio.wait_for(self._wake.wait(), QUIET_S)
+                    async with asyncio.timeout(QUIET_S):
+                        await self._wake.wait()
                 except TimeoutError:
                     await self._socket.ping()
                 self._wake.clear()

@@ -32,6 +32,7 @@ from tests.contracts.street import CHAIN_ID, Street, genesis, hexed
 
 NAMES = ("L16", "L31", "L6", "L7")
 NOON_S = WINDOW_ZERO_S + 14 * 3600
+STOP_S = 30
 START_MS = 4_000  # until window 0 begins: four households and the operator start in a fraction of it
 
 
@@ -101,9 +102,8 @@ async def until(node: FakeNode, window: int, elapsed_s: int = 0) -> None:
 async def stop(tasks: Sequence[asyncio.Task[Any]]) -> None:
     for task in tasks:
         task.cancel()
-    for task in tasks:
-        with suppress(asyncio.CancelledError):
-            await task
+    _, running = await asyncio.wait(tasks, timeout=STOP_S)
+    assert not running, f"cancelled, but still running: {running}"
 
 
 def journal(folder: Path) -> list[Line]:

@@ -313,6 +313,14 @@ def test_a_member_waits_in_the_queue_once(chain: Street) -> None:
         chain.consortium("cat-member", consortium_votes.leave())
 
 
+def test_a_friends_motions_do_not_let_a_member_wait_in_the_queue_twice(chain: Street) -> None:
+    chain.consortium("dan-member", consortium_votes.leave())
+    chain.consortium("cat-member", consortium_votes.leave())
+    chain.consortium("ann-member", consortium_votes.propose_removal(account("cat-member")))
+    with refused("AlreadyQueued"):
+        chain.consortium("cat-member", consortium_votes.leave())
+
+
 def test_a_queue_that_never_runs_empty_costs_no_more_to_empty(chain: Street) -> None:
     """Two members that change their keys in turn keep the queue filled; the node's call at the end stays as cheap."""
 
