@@ -4,6 +4,7 @@
 |---|---|
 | `accounts.py` | py-evm's account database: flat dictionaries and an undo log over a `StateReader` |
 | `machine.py` | its state and transaction executor: Prague's rules, the sender already known |
+| `computation.py` | its computation: one message call or contract creation |
 | `precompiles.py` | its table of precompiled contracts, with our prices and `ed25519_verify` |
 | `executor.py` | its chain: blocks, calls, estimates, genesis |
 """
@@ -17,6 +18,7 @@ from node.execution.results import (
     CallResult,
     CallReverted,
     InvalidBlock,
+    Loop,
     OutOfGasEstimate,
 )
 
@@ -29,6 +31,7 @@ __all__ = [
     "Executor",
     "GenesisError",
     "InvalidBlock",
+    "Loop",
     "OutOfGasEstimate",
     "genesis_changes",
 ]

@@ -26,6 +26,7 @@ from node.execution.results import (
     CallResult,
     CallReverted,
     InvalidBlock,
+    Loop,
     OutOfGasEstimate,
 )
 from node.rules import RuleBook, Rules
@@ -36,10 +37,11 @@ HEADER_BYTES = 1024  # room for the header in the bound of a block's bytes
 
 
 class Executor:
-    """Executes over any state by the rules of a height."""
+    """Executes over any state by the rules of a height, with either opcode loop."""
 
-    def __init__(self, rule_book: RuleBook) -> None:
+    def __init__(self, rule_book: RuleBook, loop: Loop = Loop.INLINED) -> None:
         self._rule_book = rule_book
+        self._loop = loop
 
     def execute(
         self, state: StateReader, environment: BlockEnvironment, transactions: Sequence[Transaction]
@@ -49,7 +51,7 @@ class Executor:
         Raises:
             InvalidBlock: one cannot be applied, or the block's gas does not suffice.
         """
-        block = _Block(state, environment, self._rule_book.rules_at(environment.number))
+        block = self._begin(state, environment)
         for index, tx in enumerate(transactions):
             try:
                 block.apply(tx)
@@ -68,7 +70,7 @@ class Executor:
     ) -> BlockResult:
         """Apply what can be applied of the candidates, in their order, within gas, bytes and time."""
         rules = self._rule_book.rules_at(environment.number)
-        block = _Block(state, environment, rules)
+        block = self._begin(state, environment)
         left_out: list[tuple[Transaction, str]] = []
         deadline = clock() + time_budget_s
         room = rules.max_block_bytes - HEADER_BYTES
@@ -100,7 +102,7 @@ class Executor:
         Raises:
             ValueError: the sender does not have `value`.
         """
-        machine = Machine(state, environment, self._rule_book.rules_at(environment.number))
+        machine = self._machine(state, environment)
         outcome = apply_call(machine, sender=sender, to=to, value=value, data=data, gas=gas)
         return CallResult(outcome.success, outcome.output, outcome.gas_used, outcome.logs, outcome.error)
 
@@ -117,12 +119,11 @@ class Executor:
             OutOfGasEstimate: it fails otherwise with the cap.
             InvalidTransaction: the sender cannot pay its value.
         """
-        rules = self._rule_book.rules_at(environment.number)
         cap = high = tx.gas_limit
         low = max(intrinsic_gas(tx), calldata_floor(tx.data)) - 1
 
         def attempt(gas: int) -> Outcome:
-            machine = Machine(state, environment, rules)
+            machine = self._machine(state, environment)
             check_payable(_with_gas(tx, gas), machine.accounts.get_balance(tx.sender))
             return apply_transaction(machine, _with_gas(tx, gas))
 
@@ -144,6 +145,12 @@ class Executor:
                 low = guess
         return high
 
+    def _machine(self, state: StateReader, environment: BlockEnvironment) -> Machine:
+        return Machine(state, environment, self._rule_book.rules_at(environment.number), self._loop)
+
+    def _begin(self, state: StateReader, environment: BlockEnvironment) -> _Block:
+        return _Block(self._machine(state, environment), environment)
+
 
 def _with_gas(tx: Transaction, gas: int) -> Transaction:
     values = {name: getattr(tx, name) for name in tx.__slots__}
@@ -153,8 +160,8 @@ def _with_gas(tx: Transaction, gas: int) -> Transaction:
 class _Block:
     """A block that is being executed."""
 
-    def __init__(self, state: StateReader, environment: BlockEnvironment, rules: Rules) -> None:
-        self._machine = Machine(state, environment, rules)
+    def __init__(self, machine: Machine, environment: BlockEnvironment) -> None:
+        self._machine = machine
         self._receipts: list[Receipt] = []
         self._included: list[Transaction] = []
         self._gas_used = 0

@@ -7,7 +7,6 @@ EIP-3651 (warm coinbase), EIP-6780 (selfdestruct), EIP-7623 (calldata floor).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 from eth.abc import ComputationAPI
@@ -15,12 +14,9 @@ from eth.constants import CREATE_CONTRACT_ADDRESS
 from eth.exceptions import ContractCreationCollision, VMError
 from eth.vm.execution_context import ExecutionContext
 from eth.vm.forks.cancun.transaction_context import CancunTransactionContext
-from eth.vm.forks.prague.computation import PragueComputation
 from eth.vm.forks.prague.constants import HISTORY_SERVE_WINDOW, HISTORY_STORAGE_ADDRESS, HISTORY_STORAGE_CONTRACT_CODE
-from eth.vm.forks.prague.opcodes import PRAGUE_OPCODES
 from eth.vm.forks.prague.state import PragueState
 from eth.vm.message import Message
-from eth.vm.opcode_values import SELFDESTRUCT
 from eth_hash.auto import keccak
 
 from node.admission import calldata_floor, intrinsic_gas
@@ -29,9 +25,8 @@ from node.chain.header import MIX_HASH, NO_COINBASE
 from node.chain.receipt import Log
 from node.chain.transaction import Transaction
 from node.execution.accounts import FlatAccounts
-from node.execution.code import LinearCode
-from node.execution.precompiles import SETS
-from node.execution.results import BlockEnvironment
+from node.execution.computation import computation_class
+from node.execution.results import BlockEnvironment, Loop
 from node.rules import Rules
 from node.state import StateReader
 
@@ -42,29 +37,6 @@ HISTORY_ADDRESS: bytes = HISTORY_STORAGE_ADDRESS
 HISTORY_CODE: bytes = HISTORY_STORAGE_CONTRACT_CODE
 
 
-class Computation(PragueComputation):
-    """py-evm's computation, with our code stream, and without its warning of SELFDESTRUCT: what a block does must not
-    depend on Python's warning flags."""
-
-    opcodes = {**PRAGUE_OPCODES, SELFDESTRUCT: PRAGUE_OPCODES[SELFDESTRUCT].__wrapped__}  # noqa: RUF012 - py-evm's form
-
-    def __init__(self, state: Any, message: Message, transaction_context: Any) -> None:
-        super().__init__(state, message, transaction_context)
-        self.code = LinearCode(message.code)
-
-    @classmethod
-    def validate_create_message(cls, message: Any) -> None:
-        """EIP-3860 bounds what a transaction brings; genesis gives a constructor a hundred members' arguments."""
-        if message.depth > 0 or message.sender != NO_COINBASE:
-            super().validate_create_message(message)
-
-
-@cache
-def _computation_class(precompiles: str) -> type[Any]:
-    name = f"{precompiles.capitalize()}Computation"
-    return type(name, (Computation,), {"_precompiles": SETS[precompiles]})
-
-
 class Machine(PragueState):
     """py-evm's state over flat accounts; one a block.
 
@@ -72,12 +44,15 @@ class Machine(PragueState):
         state: the parent state.
         environment: the block.
         rules: of the block's height.
+        loop: which opcode loop runs.
     """
 
-    def __init__(self, state: StateReader, environment: BlockEnvironment, rules: Rules) -> None:
+    def __init__(
+        self, state: StateReader, environment: BlockEnvironment, rules: Rules, loop: Loop = Loop.INLINED
+    ) -> None:
         self.accounts = FlatAccounts(state)
         self._account_db = self.accounts
-        self.computation_class = _computation_class(rules.precompiles)
+        self.computation_class = computation_class(rules.precompiles, loop)
         self._ancestor_hash = environment.ancestor_hash
         self._environment = environment
         self.execution_context = ExecutionContext(

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import StrEnum
 
 from node.chain.receipt import Log, Receipt
 from node.chain.transaction import Transaction
 from node.state import StateChanges
+
+
+class Loop(StrEnum):
+    """Who runs the opcodes: one loop with the hot ones inlined, or py-evm's own, its oracle. The results are the same."""
+
+    INLINED = "inlined"
+    STOCK = "stock"
 
 
 @dataclass(frozen=True, slots=True)
