@@ -12,7 +12,7 @@ from node.state import StateChanges
 
 
 class Loop(StrEnum):
-    """Who runs the opcodes: one loop with the hot ones inlined, or py-evm's own, its oracle. The results are the same."""
+    """Who runs the opcodes: one loop with the hot ones inlined, or py-evm's own, its oracle. Same results."""
 
     INLINED = "inlined"
     STOCK = "stock"
