@@ -205,6 +205,15 @@ class FlatAccounts:
         """Note that the slot was accessed."""
         self._mark((address, slot))
 
+    def access_storage(self, address: bytes, slot: int) -> bool:
+        """Mark a slot warm, and return whether it was cold."""
+        place = (address, slot)
+        if place in self._warm:
+            return False
+        self._warm.add(place)
+        self._undo.append((self._warm, place, ABSENT))
+        return True
+
     def _mark(self, place: object) -> None:
         if place not in self._warm:
             self._warm.add(place)

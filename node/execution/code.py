@@ -7,7 +7,9 @@ from functools import lru_cache
 
 from eth.vm.code_stream import CodeStream
 
-PUSH1 = 0x60
+JUMPDEST, PUSH1 = 0x5B, 0x60
+PADDING = bytes(33)
+"""Zeros behind code read as STOP, also those behind a PUSH32 that is its last byte."""
 CACHED_CODES = 512  # of at most 49 kB each, and the code itself as the key: 50 MB at the very most
 _PUSH = re.compile(rb"[\x60-\x7f]")
 
