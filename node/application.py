@@ -43,6 +43,7 @@ from node.execution import (
     Executor,
     GenesisError,
     InvalidBlock,
+    Loop,
     genesis_changes,
 )
 from node.genesis import Genesis
@@ -98,6 +99,7 @@ class Application:
         rule_book: the rules by height.
         clock: the chain clock, used for new timestamps and when voting, never when replaying.
         known: finds a transaction by hash that was decoded before, its sender recovered: the pool's.
+        loop: which opcode loop runs.
     """
 
     def __init__(
@@ -106,12 +108,13 @@ class Application:
         rule_book: RuleBook,
         clock: ChainClock,
         known: Callable[[bytes], Transaction | None] = lambda _: None,
+        loop: Loop = Loop.INLINED,
     ) -> None:
         self._known = known
         self._store = store
         self._rule_book = rule_book
         self._clock = clock
-        self._executor = Executor(rule_book)
+        self._executor = Executor(rule_book, loop)
         self._prepared: dict[bytes, Prepared] = {}
         with store.read() as view:
             rule_book.learn(layout.rule_changes(view.state.storage))

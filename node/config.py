@@ -17,6 +17,7 @@ RESTORED_NAME = "restored"  # a marker: the node may have forgotten votes, so it
 SNAPSHOTS_NAME = "snapshots"
 MANIFEST_NAME = "manifest"  # of the snapshot that a database is being made from
 DEFAULT_SNAPSHOT_HEIGHTS = 1_000
+LOOPS = ("inlined", "stock")  # node.execution.Loop, whose import would take a second of every command
 DEFAULT_HOSTS = ["localhost", "127.0.0.1", "[::1]"]
 
 
@@ -27,7 +28,7 @@ class NodeConfig:
     Paths are absolute; end points are (host, port), port 0 meaning any free one. `sync_urls` are members' RPC, from
     which a node follows that is no validator or has no peer; a snapshot is written every so many heights, 0 for never.
     `p2p_dial` says where to reach members behind a forward, by node key, whatever end point they gave;
-    `clock_offset_ms` is added to the machine's clock.
+    `clock_offset_ms` is added to the machine's clock; `loop` runs the opcodes.
     """
 
     directory: Path
@@ -44,6 +45,7 @@ class NodeConfig:
     clock_offset_ms: int
     sync_urls: tuple[str, ...]
     snapshot_every_heights: int
+    loop: str
 
 
 def load_config(path: Path) -> NodeConfig:
@@ -61,7 +63,7 @@ def load_config(path: Path) -> NodeConfig:
     base = path.parent.resolve()
     top = Table(path, "", content)
     node, p2p, rpc, log = top.table("node"), top.table("p2p"), top.table("rpc"), top.table("log", {})
-    sync, snapshot = top.table("sync", {}), top.table("snapshot", {})
+    sync, snapshot, execution = top.table("sync", {}), top.table("snapshot", {}), top.table("execution", {})
     passphrase_file = node.text("passphrase_file", "")
     config = NodeConfig(
         directory=base,
@@ -78,8 +80,9 @@ def load_config(path: Path) -> NodeConfig:
         clock_offset_ms=node.integer("clock_offset_ms", -86_400_000, 86_400_000, 0),
         sync_urls=_urls(sync),
         snapshot_every_heights=snapshot.integer("every_heights", 0, 2**31, DEFAULT_SNAPSHOT_HEIGHTS),
+        loop=execution.choice("loop", LOOPS, LOOPS[0]),
     )
-    for table in (top, node, p2p, rpc, log, sync, snapshot):
+    for table in (top, node, p2p, rpc, log, sync, snapshot, execution):
         table.close()
     return config
 
@@ -134,5 +137,8 @@ def render_config(
         "",
         "[snapshot]",
         f"every_heights = {snapshot_every_heights}  # for newcomers; 0: never",
+        "",
+        "[execution]",
+        f"loop = {json.dumps(LOOPS[0])}  # or {json.dumps(LOOPS[1])}, py-evm's own: slower, the same results",
     )
     return "\n".join(lines) + "\n"

@@ -52,7 +52,7 @@ from node.driver.events import (
 )
 from node.driver.signer import LocalSigner
 from node.evidence import Reporter
-from node.execution import Executor
+from node.execution import Executor, Loop
 from node.genesis import Genesis, load_genesis
 from node.gossip import Gossip
 from node.keys import load_key, read_passphrase
@@ -105,7 +105,7 @@ class Validator:
         self._wal = open_log(config.directory, domain.genesis_hash, signer.node_key, self._store)
         self._clock = ChainClock(genesis, lambda: wall_ms() + config.clock_offset_ms)
         self._mempool = Mempool()
-        self._application = Application(self._store, self._rule_book, self._clock, self._mempool.get)
+        self._application = Application(self._store, self._rule_book, self._clock, self._mempool.get, Loop(config.loop))
         acting = self._application.validators()
         with self._store.read() as view:
             height = view.head_height + 1

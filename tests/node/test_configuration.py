@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from node.clock import ChainClock
-from node.config import load_config, render_config
+from node.config import LOOPS, load_config, render_config
+from node.execution import Loop
 from node.genesis import load_genesis, parse_genesis
 from node.parsing import ConfigError
 from tests.node.samples import sample_genesis
@@ -33,6 +34,8 @@ def test_rendered_config_reads_back(tmp_path: Path) -> None:
     assert config.rpc_listen == ("127.0.0.1", 8545)
     assert config.genesis == tmp_path.resolve() / "genesis.json"
     assert config.log_format == "json"
+    assert config.loop == Loop.INLINED
+    assert set(LOOPS) == set(Loop)
 
 
 @pytest.mark.parametrize(
@@ -43,6 +46,7 @@ def test_rendered_config_reads_back(tmp_path: Path) -> None:
         ('listen = "127.0.0.1:8545"', 'listen = "127.0.0.1:99999"', "rpc.listen", "port from 0 to 65535"),
         ('level = "info"', 'level = "loud"', "log.level", "one of debug, info, warning, error"),
         ('level = "info"', 'levle = "info"', "log.levle", "no such key; known here: format, level"),
+        ('loop = "inlined"', 'loop = "fast"', "execution.loop", "one of inlined, stock, found 'fast'"),
         ("[node]", "[node", "", "TOML in UTF-8"),
     ],
 )
