@@ -5,7 +5,7 @@
 | `accounts.py` | py-evm's account database: flat dictionaries and an undo log over a `StateReader` |
 | `machine.py` | its state and transaction executor: Prague's rules, the sender already known |
 | `computation.py` | its computation: one message call or contract creation |
-| `loop.py` | its opcode loop and the functions of the cheap opcodes |
+| `loop.py`, `calls.py` | its opcode loop, the functions of the cheap opcodes, and calls |
 | `code.py` | its code stream |
 | `precompiles.py` | its table of precompiled contracts, with our prices and `ed25519_verify` |
 | `executor.py` | its chain: blocks, calls, estimates, genesis |

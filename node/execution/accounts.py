@@ -205,6 +205,14 @@ class FlatAccounts:
         """Note that the slot was accessed."""
         self._mark((address, slot))
 
+    def access_account(self, address: bytes) -> bool:
+        """Mark an address warm, and return whether it was cold."""
+        if address in self._warm:
+            return False
+        self._warm.add(address)
+        self._undo.append((self._warm, address, ABSENT))
+        return True
+
     def access_storage(self, address: bytes, slot: int) -> bool:
         """Mark a slot warm, and return whether it was cold."""
         place = (address, slot)

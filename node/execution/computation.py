@@ -5,10 +5,13 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
+from eth.exceptions import InvalidInstruction, OutOfGas
 from eth.vm.forks.prague.computation import PragueComputation
 from eth.vm.forks.prague.opcodes import PRAGUE_OPCODES
+from eth.vm.memory import Memory
 from eth.vm.message import Message
 from eth.vm.opcode_values import SELFDESTRUCT
+from eth.vm.stack import Stack
 
 from node.chain.header import NO_COINBASE
 from node.execution.code import LinearCode
@@ -37,11 +40,21 @@ class Computation(PragueComputation):
 class InlinedComputation(Computation):
     """Runs `loop.run`; py-evm's functions do the rest."""
 
+    def __init__(self, state: Any, message: Message, transaction_context: Any) -> None:
+        # As py-evm's, without a code stream, which only its loop reads, and a gas meter that logs.
+        self.state, self.msg, self.transaction_context = state, message, transaction_context
+        self._gas_meter, self._stack, self._memory = Gas(message.gas), Stack(), Memory()
+        self.children: list[Any] = []
+        self.accounts_to_delete: list[bytes] = []
+        self.beneficiaries: list[bytes] = []
+        self._log_entries: list[Any] = []
+
     @classmethod
     def apply_computation(
         cls, state: Any, message: Message, transaction_context: Any, parent_computation: Any = None
     ) -> Any:
-        """Run a message's precompiled contract or code, after py-evm's method of this name."""
+        """Run a transaction's or a creation's precompiled contract or code, after py-evm's method of this name."""
+        state.mark_address_warm(state.coinbase)  # EIP-3651
         with cls(state, message, transaction_context) as frame:
             if parent_computation is not None:
                 frame.contracts_created = parent_computation.contracts_created
@@ -58,6 +71,20 @@ class InlinedComputation(Computation):
                 precompile(frame)
         return frame
 
+    def child(self, message: Message) -> Any:
+        """Return the frame of a call from this one."""
+        frame = self.__class__(self.state, message, self.transaction_context)
+        frame.contracts_created = self.contracts_created
+        return frame
+
+    def run(self) -> None:
+        """Run the code.
+
+        Raises:
+            VMError: it fails or reverts.
+        """
+        run(self)
+
     def run_stock(self, op: int) -> None:
         """Run one of py-evm's own opcode functions.
 
@@ -65,7 +92,38 @@ class InlinedComputation(Computation):
             Halt: it ends the frame.
             VMError: it fails.
         """
-        self.get_opcode_fn(op)(self)
+        function = self.opcodes.get(op)
+        if function is None:
+            raise InvalidInstruction(f"Invalid opcode 0x{op:x}")
+        function(self)
+
+
+class Gas:
+    """py-evm's gas meter, without its checks and its log. Refunds may be negative until the end (EIP-2200)."""
+
+    __slots__ = ("gas_refunded", "gas_remaining", "start_gas")
+
+    def __init__(self, start_gas: int) -> None:
+        self.start_gas = self.gas_remaining = start_gas
+        self.gas_refunded = 0
+
+    def consume_gas(self, amount: int, reason: str) -> None:
+        """Take gas.
+
+        Raises:
+            OutOfGas: there is too little.
+        """
+        if amount > self.gas_remaining:
+            raise OutOfGas(f"Out of gas: Needed {amount} - Remaining {self.gas_remaining} - Reason: {reason}")
+        self.gas_remaining -= amount
+
+    def return_gas(self, amount: int) -> None:
+        """Give back gas that a child frame did not use."""
+        self.gas_remaining += amount
+
+    def refund_gas(self, amount: int) -> None:
+        """Count a refund for the end of the transaction."""
+        self.gas_refunded += amount
 
 
 LOOPS = {Loop.INLINED: InlinedComputation, Loop.STOCK: Computation}

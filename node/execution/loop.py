@@ -1,8 +1,8 @@
 """The opcodes of Prague in one loop over local variables: py-evm calls a Python function or four for each.
 
-What costs little gas is done here, in the order of the yellow paper's appendix H.2; what creates, calls or destroys,
-or reads other accounts, is left to py-evm's own functions. The oracle is py-evm's own loop: the same state, gas, logs,
-output and class of error for every program (tests/execution, tests/conformance).
+What costs little gas is done here, after the yellow paper's appendix H.2, and calls in `calls.py`; what creates or
+destroys, or reads other accounts, is left to py-evm's own functions. The oracle is py-evm's own loop: the same state,
+gas, logs, output and class of error for every program (tests/execution, tests/conformance).
 
 Three things make it short. Code is followed by zeros, which read as STOP, so that no read can run off its end. The
 stack holds numbers only. And too short a stack shows as Python's own IndexError, too little gas as a negative number:
@@ -27,12 +27,14 @@ from eth.exceptions import (
 )
 from sha3 import keccak_256
 
+from node.execution.calls import CALL, CALLCODE, DELEGATECALL, STATICCALL, call, extend
 from node.execution.code import JUMPDEST, PADDING, instruction_map
 
 WORD = 1 << 256
 MAX = WORD - 1
 SIGN = 1 << 255
 STACK_LIMIT = 1024
+CALLS = (CALL, STATICCALL, DELEGATECALL, CALLCODE)
 COLD_SLOAD, WARM_READ = 2_100, 100  # EIP-2929
 SSTORE_SENTRY = 2_300  # EIP-2200
 SSTORE_SET, SSTORE_RESET = 20_000, 5_000 - COLD_SLOAD
@@ -117,7 +119,7 @@ def run(frame: Any) -> None:
                     if gas < 0:
                         raise OutOfGas("Out of gas")
                     if size:
-                        gas = _extend(memory, at + size, gas)
+                        gas = extend(memory, at + size, gas)
                     entry = bytes(memory[at : at + size])
                     frame._log_entries.append(
                         (frame.transaction_context.get_next_log_counter(), address, topics, entry)
@@ -125,12 +127,14 @@ def run(frame: Any) -> None:
                 elif op == 0xF3 or op == 0xFD:  # RETURN, REVERT
                     at, size = pop(), pop()
                     if size:
-                        gas = _extend(memory, at + size, gas)
+                        gas = extend(memory, at + size, gas)
                     frame._output = bytes(memory[at : at + size])
                     if op == 0xFD:
                         meter.gas_remaining = gas
                         raise Revert(frame._output)
                     break
+                elif op in CALLS:
+                    gas = call(frame, op, gas)
                 else:
                     meter.gas_remaining = gas
                     frame.run_stock(op)
@@ -174,7 +178,7 @@ def run(frame: Any) -> None:
                     end = at + 32
                     value = pop()
                     if end > len(memory):
-                        gas = _extend(memory, end, gas)
+                        gas = extend(memory, end, gas)
                     memory[at:end] = value.to_bytes(32, "big")
                 elif op == 0x51:  # MLOAD
                     gas -= 3
@@ -183,7 +187,7 @@ def run(frame: Any) -> None:
                     at = stack[-1]
                     end = at + 32
                     if end > len(memory):
-                        gas = _extend(memory, end, gas)
+                        gas = extend(memory, end, gas)
                     stack[-1] = number(memory[at:end], "big")
                 elif op == 0x50:  # POP
                     gas -= 2
@@ -252,7 +256,7 @@ def run(frame: Any) -> None:
                     at = pop()
                     value = pop() & 0xFF
                     if at >= len(memory):
-                        gas = _extend(memory, at + 1, gas)
+                        gas = extend(memory, at + 1, gas)
                     memory[at] = value
                 elif op == 0x58 or op == 0x59:  # PC, MSIZE
                     gas -= 2
@@ -267,7 +271,7 @@ def run(frame: Any) -> None:
                         raise OutOfGas("Out of gas")
                     to, at, size = pop(), pop(), pop()
                     if size:
-                        gas = _extend(memory, max(to, at) + size, gas - 3 * ((size + 31) >> 5))
+                        gas = extend(memory, max(to, at) + size, gas - 3 * ((size + 31) >> 5))
                         memory[to : to + size] = memory[at : at + size]
                 elif op == 0x5C:  # TLOAD
                     gas -= WARM_READ
@@ -307,7 +311,7 @@ def run(frame: Any) -> None:
                         raise OutOfGas("Out of gas")
                     at, size = pop(), pop()
                     if size:
-                        gas = _extend(memory, at + size, gas - 6 * ((size + 31) >> 5))
+                        gas = extend(memory, at + size, gas - 6 * ((size + 31) >> 5))
                     push(number(keccak_256(memory[at : at + size]).digest(), "big"))
                 elif op == 0x3D:  # RETURNDATASIZE
                     gas -= 2
@@ -322,7 +326,7 @@ def run(frame: Any) -> None:
                         raise OutOfGas("Out of gas")
                     to, at, size = pop(), pop(), pop()
                     if size:
-                        gas = _extend(memory, to + size, gas - 3 * ((size + 31) >> 5))
+                        gas = extend(memory, to + size, gas - 3 * ((size + 31) >> 5))
                         source = data if op == 0x37 else message.code
                         memory[to : to + size] = source[at : at + size].ljust(size, b"\0")
                 elif op == 0x3E:  # RETURNDATACOPY
@@ -333,7 +337,7 @@ def run(frame: Any) -> None:
                     if at + size > len(frame.return_data):
                         raise OutOfBoundsRead("Return data length is not sufficient to satisfy request.")
                     if size:
-                        gas = _extend(memory, to + size, gas - 3 * ((size + 31) >> 5))
+                        gas = extend(memory, to + size, gas - 3 * ((size + 31) >> 5))
                         memory[to : to + size] = frame.return_data[at : at + size]
                 elif op == 0x40:  # BLOCKHASH
                     gas -= 20
@@ -471,19 +475,6 @@ def run(frame: Any) -> None:
     except Halt:
         return
     meter.gas_remaining = gas
-
-
-def _extend(memory: bytearray, end: int, gas: int) -> int:
-    """Extend memory to hold `end` bytes, in words; return the gas that is left (yellow paper, equation 326)."""
-    before, after = len(memory) >> 5, (end + 31) >> 5
-    if after > before:
-        gas -= 3 * (after - before) + after * after // 512 - before * before // 512
-        if gas < 0:
-            raise OutOfGas("Out of gas: memory")
-        memory.extend(bytes((after - before) << 5))
-    elif gas < 0:
-        raise OutOfGas("Out of gas")
-    return gas
 
 
 def _signed(value: int) -> int:
