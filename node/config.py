@@ -18,6 +18,7 @@ SNAPSHOTS_NAME = "snapshots"
 MANIFEST_NAME = "manifest"  # of the snapshot that a database is being made from
 DEFAULT_SNAPSHOT_HEIGHTS = 1_000
 LOOPS = ("inlined", "stock")  # node.execution.Loop, whose import would take a second of every command
+MIN_HISTORY_HEIGHTS = 256  # votes that wait, proofs and BLOCKHASH look back no further
 DEFAULT_HOSTS = ["localhost", "127.0.0.1", "[::1]"]
 
 
@@ -28,7 +29,8 @@ class NodeConfig:
     Paths are absolute; end points are (host, port), port 0 meaning any free one. `sync_urls` are members' RPC, from
     which a node follows that is no validator or has no peer; a snapshot is written every so many heights, 0 for never.
     `p2p_dial` says where to reach members behind a forward, by node key, whatever end point they gave;
-    `clock_offset_ms` is added to the machine's clock; `loop` runs the opcodes.
+    `clock_offset_ms` is added to the machine's clock; `loop` runs the opcodes; `history_heights` is how far behind
+    the head the state can be read, 0 for all the way.
     """
 
     directory: Path
@@ -46,6 +48,7 @@ class NodeConfig:
     sync_urls: tuple[str, ...]
     snapshot_every_heights: int
     loop: str
+    history_heights: int
 
 
 def load_config(path: Path) -> NodeConfig:
@@ -64,6 +67,7 @@ def load_config(path: Path) -> NodeConfig:
     top = Table(path, "", content)
     node, p2p, rpc, log = top.table("node"), top.table("p2p"), top.table("rpc"), top.table("log", {})
     sync, snapshot, execution = top.table("sync", {}), top.table("snapshot", {}), top.table("execution", {})
+    state = top.table("state", {})
     passphrase_file = node.text("passphrase_file", "")
     config = NodeConfig(
         directory=base,
@@ -81,10 +85,18 @@ def load_config(path: Path) -> NodeConfig:
         sync_urls=_urls(sync),
         snapshot_every_heights=snapshot.integer("every_heights", 0, 2**31, DEFAULT_SNAPSHOT_HEIGHTS),
         loop=execution.choice("loop", LOOPS, LOOPS[0]),
+        history_heights=_history(state),
     )
-    for table in (top, node, p2p, rpc, log, sync, snapshot, execution):
+    for table in (top, node, p2p, rpc, log, sync, snapshot, execution, state):
         table.close()
     return config
+
+
+def _history(state: Table) -> int:
+    found = state.integer("history_heights", 0, 2**31, 0)
+    if 0 < found < MIN_HISTORY_HEIGHTS:
+        raise state.error("history_heights", f"0 (all) or at least {MIN_HISTORY_HEIGHTS}, found {found}")
+    return found
 
 
 def _dial(p2p: Table) -> dict[bytes, tuple[str, int]]:
@@ -140,5 +152,8 @@ def render_config(
         "",
         "[execution]",
         f"loop = {json.dumps(LOOPS[0])}  # or {json.dumps(LOOPS[1])}, py-evm's own: slower, the same results",
+        "",
+        "[state]",
+        "history_heights = 0  # how far back eth_call and eth_getBalance can look; 0: all the way",
     )
     return "\n".join(lines) + "\n"

@@ -100,6 +100,7 @@ class Validator:
             chain_id=genesis.chain_id,
             genesis_hash=domain.genesis_hash,
             map_bytes=config.map_size_gib * GIB,
+            history_heights=config.history_heights,
         )
         self._restored = is_marked(config.directory)
         self._wal = open_log(config.directory, domain.genesis_hash, signer.node_key, self._store)

@@ -13,7 +13,7 @@ from consensus.types import Domain
 from node.application import validator_keys
 from node.audit.report import Offence
 from node.audit.state import OwnState
-from node.chain import mmr
+from node.chain import mmr, rlp
 from node.chain.assembly import Parent
 from node.chain.transitions import InvalidTransition, check_round, follow, next_set
 from node.epochs import transitions
@@ -88,6 +88,7 @@ def load_start(view: View, founders: Sequence[bytes], domain: Domain) -> Start:
     if root != header.state_root:
         raise NoStart(Offence(height, STATE, "state root", "the state as it was then, rebuilt, is another one"))
     state.accounts, state.slots, state.codes = flat.accounts, flat.slots, flat.codes
+    state.nodes_before[height_key(height)] = rlp.encode([])
     state.nodes = {key: node for key, node in nodes.items() if node is not None}
     members = {height - 1: list(following.keys), height: validator_keys(state)}
     return Start(Parent(header, record, history), state, hashes, members, len(steps))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from node.chain import rlp
 from node.chain.rlp import encode_int
 from node.state import EMPTY_CODE_HASH, Account, StateDelta
 from node.storage import tables
@@ -17,6 +18,7 @@ class OwnState:
         self.nodes: dict[bytes, bytes] = {}
         self.accounts_before: dict[bytes, bytes] = {}
         self.slots_before: dict[bytes, bytes] = {}
+        self.nodes_before: dict[bytes, bytes] = {}  # of the last heights, as the node keeps them
 
     def account(self, address: bytes) -> Account | None:
         """Return the account, None if there is none."""
@@ -47,6 +49,10 @@ class OwnState:
             else:
                 self.slots.pop(place, None)
         self.codes.update(delta.codes)
+        if height:
+            replaced = [(path, self.nodes.get(path, b"")) for path in sorted(delta.trie_nodes)]
+            self.nodes_before[tables.height_key(height)] = rlp.encode(replaced)
+            self.nodes_before.pop(tables.height_key(max(0, height - tables.PROVED_HEIGHTS)), None)
         for key, node in delta.trie_nodes.items():
             if node is None:
                 self.nodes.pop(key, None)

@@ -54,6 +54,7 @@ KIND_OF_TABLE = {
     "trie": (STATE, "trie node"),
     "accounts_before": (STATE, "history value"),
     "storage_before": (STATE, "history value"),
+    "trie_before": (STATE, "history value"),
 }
 KIND_OF_FIELD = {
     "transactions_root": (ROUND, "body"),
@@ -402,11 +403,15 @@ class Auditor:
             "trie": own.nodes,
             "accounts_before": own.accounts_before,
             "storage_before": own.slots_before,
+            "trie_before": own.nodes_before,
         }
+        kept = view.get("meta", b"state") or b""  # a node may let go of what only states before this height need
         for table, values in expected.items():
             chain, kind = KIND_OF_TABLE[table]
             stored = dict(view.items(table))
             for key in sorted(stored.keys() | values.keys()):
+                if table in ("accounts_before", "storage_before") and key not in stored and key[-8:] <= kept:
+                    continue
                 if stored.get(key) != values.get(key):
                     shown = ["none" if v is None else "0x" + v.hex()[:80] for v in (stored.get(key), values.get(key))]
                     raise self._fail(chain, kind, f"under key 0x{key.hex()}: found {shown[0]}, expected {shown[1]}")

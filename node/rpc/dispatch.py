@@ -13,7 +13,7 @@ from node.rpc.context import Context
 from node.rpc.errors import INTERNAL_ERROR, PRUNED, RESPONSE_TOO_LARGE, TIMEOUT, LimitExceeded, RpcError
 from node.rpc.methods import MethodTable
 from node.rpc.protocol import Malformed, Request, decode_message, encode_error, encode_result
-from node.storage import NotKept
+from node.storage import NotKept, StateNotKept
 
 log = logging.getLogger("rpc")
 
@@ -89,7 +89,7 @@ class Dispatcher:
             raise
         except TimeoutError:
             raise RpcError(TIMEOUT, f"request timed out after {self.timeout_s:g} s") from None
-        except NotKept as error:
+        except (NotKept, StateNotKept) as error:
             raise RpcError(PRUNED, f"pruned history unavailable: {error}") from None
         except GridpactError as error:
             log.exception("a request failed", extra={"method": request.method})

@@ -10,13 +10,11 @@ from eth_hash.auto import keccak
 
 from node.audit.proof import NotCommitted, prove
 from node.rpc.blocks import require_height
-from node.rpc.errors import SERVER_ERROR, RpcError
 from node.rpc.formats import BlockRef, Json, to_data, to_quantity
 from node.rpc.reads import Reader
-from node.state import EMPTY_ROOT, Account
+from node.state import EMPTY_ROOT, Account, StateReader, TrieReader
 from node.state.delta import storage_key
 from node.state.trie import Trie
-from node.storage import View
 
 MAX_PROVED_SLOTS = 1_024
 
@@ -31,19 +29,18 @@ def transaction_proof(reader: Reader, transaction_hash: bytes) -> Json:
 
 
 def account_proof(reader: Reader, address: bytes, slots: tuple[int, ...], ref: BlockRef) -> Json:
-    """Return an account and storage slots with proofs under the newest block's state root (EIP-1186). A read function.
+    """Return an account and storage slots with proofs under a block's state root (EIP-1186). A read function.
 
     Raises:
-        RpcError: an older block is asked for; its trie is not kept.
+        StateNotKept: a block is asked for whose trie is not kept any more.
     """
     with reader.store.read() as view:
         height = require_height(view, ref)
-        if height != view.head_height:
-            raise RpcError(SERVER_ERROR, f"proofs are kept for the newest block only: {view.head_height}, not {height}")
-        found = view.state.account(address)
+        state, nodes = view.state_at(height), view.nodes_at(height)
+        found = state.account(address)
         account = Account() if found is None else found
-        proof = Trie(b"", view, view.header(height).state_root).prove(keccak(address))
-        storage = [_slot_proof(view, address, account.storage_root, slot) for slot in slots]
+        proof = Trie(b"", nodes, view.header(height).state_root).prove(keccak(address))
+        storage = [_slot_proof(state, nodes, address, account.storage_root, slot) for slot in slots]
     return {
         "address": to_data(address),
         "accountProof": [to_data(node) for node in proof],
@@ -55,10 +52,10 @@ def account_proof(reader: Reader, address: bytes, slots: tuple[int, ...], ref: B
     }
 
 
-def _slot_proof(view: View, address: bytes, root: bytes, slot: int) -> Json:
-    proof = [] if root == EMPTY_ROOT else Trie(keccak(address), view, root).prove(storage_key(slot))
+def _slot_proof(state: StateReader, nodes: TrieReader, address: bytes, root: bytes, slot: int) -> Json:
+    proof = [] if root == EMPTY_ROOT else Trie(keccak(address), nodes, root).prove(storage_key(slot))
     return {
         "key": to_quantity(slot),
-        "value": to_quantity(view.state.storage(address, slot)),
+        "value": to_quantity(state.storage(address, slot)),
         "proof": [to_data(node) for node in proof],
     }

@@ -33,3 +33,12 @@ class NotKept(GridpactError):
         super().__init__(f"height {height} is not kept here: this database begins with the snapshot of height {first}")
         self.height = height
         self.first = first
+
+
+class StateNotKept(GridpactError):
+    """The state after a height, or its trie, is not kept so far back; blocks and receipts still are."""
+
+    def __init__(self, height: int, first: int) -> None:
+        super().__init__(f"the state after height {height} is not kept here: expected height {first} or a later one")
+        self.height = height
+        self.first = first

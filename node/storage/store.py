@@ -30,8 +30,11 @@ LOCK_NAME = "writer.lock"
 class Store:
     """One chain's database. Use `Store.create` or `Store.open`."""
 
-    def __init__(self, path: Path, *, readonly: bool, map_bytes: int, create: bool = False) -> None:
+    def __init__(
+        self, path: Path, *, readonly: bool, map_bytes: int, create: bool = False, history_heights: int = 0
+    ) -> None:
         self._path = path
+        self._history_heights = history_heights
         self._lock = None if readonly else _lock(path)
         try:
             self._environment = lmdb.open(
@@ -86,15 +89,23 @@ class Store:
         genesis_hash: bytes,
         readonly: bool = False,
         map_bytes: int = DEFAULT_MAP_BYTES,
+        history_heights: int = 0,
     ) -> Store:
         """Open an existing database.
+
+        Args:
+            path: its folder.
+            chain_id, genesis_hash: of the chain that it is to hold.
+            readonly: whether nothing is to be written.
+            map_bytes: how large it may grow.
+            history_heights: how far behind the head the state can be read, in heights; 0 for all the way.
 
         Raises:
             StorageError: no database, of another schema, chain or genesis, or in use by another node.
         """
         if not (path / "data.mdb").exists():
             raise StorageError(path, "there is no database", "a folder made by `gridpact node init`")
-        store = cls(path, readonly=readonly, map_bytes=map_bytes)
+        store = cls(path, readonly=readonly, map_bytes=map_bytes, history_heights=history_heights)
         try:
             with store.read() as view:
                 store._check(view, "schema", encode_int(tables.SCHEMA_VERSION), "schema version", numeric=True)
@@ -148,7 +159,7 @@ class Store:
     def _writing(self) -> Iterator[_Writer]:
         try:
             with self._environment.begin(write=True) as transaction:
-                yield _Writer(transaction, self._databases)
+                yield _Writer(transaction, self._databases, self._history_heights)
         except lmdb.Error as error:
             raise StorageError(self._path, f"cannot write: {error}", "free space on the disk and in the map") from None
 
@@ -224,9 +235,12 @@ class Batch:
 class _Writer:
     """One write transaction."""
 
-    def __init__(self, transaction: lmdb.Transaction, databases: dict[str, lmdb._Database]) -> None:
+    def __init__(
+        self, transaction: lmdb.Transaction, databases: dict[str, lmdb._Database], history_heights: int
+    ) -> None:
         self._transaction = transaction
         self._databases = databases
+        self._history_heights = history_heights
 
     def put(self, table: str, key: bytes, payload: bytes) -> None:
         self._transaction.put(key, tables.wrap(table, key, payload), db=self._databases[table])
@@ -258,7 +272,9 @@ class _Writer:
         self._transactions(sealed, key)
         self.history(sealed.history_nodes)
         self._chains(sealed)
-        self._state(delta, key if height else None)
+        if height:
+            self._before(delta, height)
+        self._state(delta)
         self.put("meta", b"history", encode_int(sealed.history.size))
         self.put("meta", b"head", key)
 
@@ -276,7 +292,36 @@ class _Writer:
             payload = rlp.encode((block.encode(), list(members), leaf + offset))
             self.put("chains", tables.chain_key(block.chain, block.number), payload)
 
-    def _state(self, delta: StateDelta, history_key: bytes | None) -> None:
+    def _before(self, delta: StateDelta, height: int) -> None:
+        """Keep what a height replaces, and let go of what nobody may ask for any more."""
+        key, found = tables.height_key(height), Tables(self._transaction, self._databases)
+        first = int.from_bytes(found.get("meta", b"state") or b"", "big")
+        if self._history_heights and height - self._history_heights > first:
+            first = height - self._history_heights
+            self.put("meta", b"state", tables.height_key(first))
+        for address, before in sorted(delta.accounts_before.items()):
+            self._forget("accounts_before", address, first)
+            self.put("accounts_before", address + key, b"" if before is None else before.encode())
+        for (address, slot), was in sorted(delta.storage_before.items()):
+            prefix = tables.slot_key(address, slot)
+            self._forget("storage_before", prefix, first)
+            self.put("storage_before", prefix + key, encode_int(was))
+        replaced = [(path, found.get("trie", path) or b"") for path in sorted(delta.trie_nodes)]
+        self.put("trie_before", key, rlp.encode(replaced))
+        if height > tables.PROVED_HEIGHTS:
+            self.delete("trie_before", tables.height_key(height - tables.PROVED_HEIGHTS))
+
+    def _forget(self, table: str, prefix: bytes, first: int) -> None:
+        """Delete what stands under `prefix` for heights up to `first`: no state from `first` on needs it."""
+        if not first:
+            return
+        last = prefix + tables.height_key(first)
+        with self._transaction.cursor(db=self._databases[table]) as cursor:
+            found = cursor.set_range(prefix)
+            while found and prefix < bytes(cursor.key()) <= last:
+                found = cursor.delete()
+
+    def _state(self, delta: StateDelta) -> None:
         for address, account in sorted(delta.accounts.items()):
             if account is None:
                 self.delete("accounts", address)
@@ -295,9 +340,3 @@ class _Writer:
                 self.delete("trie", path)
             else:
                 self.put("trie", path, node)
-        if history_key is None:
-            return
-        for address, before in sorted(delta.accounts_before.items()):
-            self.put("accounts_before", address + history_key, b"" if before is None else before.encode())
-        for (address, slot), was in sorted(delta.storage_before.items()):
-            self.put("storage_before", tables.slot_key(address, slot) + history_key, encode_int(was))

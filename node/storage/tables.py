@@ -2,7 +2,7 @@
 
 | table | key | value |
 |---|---|---|
-| meta | name | schema version, chain id, genesis hash, head height, size of the history |
+| meta | name | schema version, chain id, genesis hash, head height, size of the history, first state that is kept |
 | meta | epoch ‖ number | the height whose round record names that epoch's validators |
 | meta | first, validators, transition ‖ epoch | of a database made from a snapshot: where it begins, what it was told |
 | headers | height | header RLP |
@@ -21,6 +21,7 @@
 | trie | path key | trie node RLP |
 | accounts_before | address ‖ height | the account before that height (empty: none) |
 | storage_before | address ‖ slot ‖ height | the value before that height |
+| trie_before | height | RLP list of [path key, node before that height]: of the last `PROVED_HEIGHTS` |
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ import zlib
 
 from node.storage.errors import CorruptValue
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+PROVED_HEIGHTS = 128  # how far behind the head a state value can still be proved
 TABLES = (
     "meta",
     "headers",
@@ -48,6 +50,7 @@ TABLES = (
     "trie",
     "accounts_before",
     "storage_before",
+    "trie_before",
 )
 _SEEDS = {name: zlib.crc32(name.encode()) for name in TABLES}
 CHECKSUM_BYTES = 4

@@ -13,9 +13,10 @@ from node.chain.dual import Chain, ChainBlock, decode_chain_block
 from node.chain.header import Header, InvalidHeader, decode_header
 from node.chain.receipt import Receipt, decode_stored
 from node.chain.record import RoundRecord, decode_record
+from node.state import TrieReader
 from node.state.account import EMPTY_CODE_HASH, Account, decode_account
 from node.storage import tables
-from node.storage.errors import CorruptValue, NotKept
+from node.storage.errors import CorruptValue, NotKept, StateNotKept
 
 
 class Tables:
@@ -234,7 +235,32 @@ class View(Tables):
             raise ValueError(f"no height {height}: expected 0 to {self.head_height}")
         if height < self.first_height:
             raise NotKept(height, self.first_height)
+        first = int.from_bytes(self.get("meta", b"state") or b"", "big")
+        if height < first:
+            raise StateNotKept(height, first)
         return StateView(self, None if height == self.head_height else height)
+
+    def nodes_at(self, height: int) -> TrieReader:
+        """Return the trie nodes after one of the last `PROVED_HEIGHTS` heights, by path key.
+
+        Raises:
+            StateNotKept: they are not kept so far back.
+        """
+        first = max(self.head_height - tables.PROVED_HEIGHTS, self.first_height, 0)
+        if height < first:
+            raise StateNotKept(height, first)
+        before: dict[bytes, bytes] = {}
+        for later in range(height + 1, self.head_height + 1):
+            key = tables.height_key(later)
+            try:
+                rows = [
+                    rlp.decode_list(row, 2) for row in rlp.decode_list(rlp.decode(self.required("trie_before", key)))
+                ]
+                for path, node in rows:
+                    before.setdefault(rlp.decode_data(path), rlp.decode_data(node))
+            except rlp.InvalidRlp as error:
+                raise CorruptValue("trie_before", key, str(error)) from None
+        return _NodesAt(self, before)
 
     def node(self, key: bytes) -> bytes | None:
         """Return a trie node of the head by path key (a view is a `TrieReader`)."""
@@ -291,3 +317,16 @@ class StateView:
         if self._height is None:
             return None
         return self._view.first_at_or_after(table, prefix, self._height + 1)
+
+
+class _NodesAt:
+    """A `TrieReader` of an earlier height: the nodes replaced since then, else the live ones."""
+
+    def __init__(self, view: View, before: Mapping[bytes, bytes]) -> None:
+        self._view = view
+        self._before = before
+
+    def node(self, key: bytes) -> bytes | None:
+        """Return a trie node by path key."""
+        found = self._before.get(key)
+        return self._view.node(key) if found is None else found or None

@@ -145,7 +145,15 @@ def test_state_is_proved_under_the_newest_header(chain: RunningNode) -> None:
             nodes = [_bytes(node) for node in entry["proof"]]
             value = proved_value(_bytes(found["storageHash"]), key, nodes) if nodes else b""
             assert (rlp.decode(value) if value else b"") == int(entry["value"], 16).to_bytes(32, "big").lstrip(b"\0")
-    assert "newest block only" in chain.error("eth_getProof", "0x" + TARGET.hex(), [], "0x0")["message"]
+
+
+def test_state_is_proved_under_an_earlier_header(chain: RunningNode) -> None:
+    for number in range(int(chain.result("eth_blockNumber"), 16)):
+        root = _bytes(chain.result("eth_getBlockByNumber", hex(number), False)["stateRoot"])
+        found = chain.result("eth_getProof", "0x" + CONSORTIUM.hex(), [], hex(number))
+        leaf = proved_value(root, keccak(CONSORTIUM), [_bytes(node) for node in found["accountProof"]])
+        assert _bytes(found["codeHash"]) in leaf
+        assert _bytes(found["storageHash"]) in leaf
 
 
 def decode_header_root(chain: RunningNode) -> bytes:

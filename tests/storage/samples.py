@@ -75,10 +75,15 @@ def create(path: Path, map_bytes: int = MAP_BYTES) -> Store:
     )
 
 
-def reopen(path: Path, *, readonly: bool = False) -> Store:
+def reopen(path: Path, *, readonly: bool = False, history_heights: int = 0) -> Store:
     """Open a database that `create` made."""
     return Store.open(
-        path, chain_id=CHAIN_ID, genesis_hash=genesis()[0].header.hash, readonly=readonly, map_bytes=MAP_BYTES
+        path,
+        chain_id=CHAIN_ID,
+        genesis_hash=genesis()[0].header.hash,
+        readonly=readonly,
+        map_bytes=MAP_BYTES,
+        history_heights=history_heights,
     )
 
 

@@ -70,6 +70,7 @@ READS = {
     "codes": lambda view: view.state.code(view.state.account(CONTRACT).code_hash),
     "accounts_before": lambda view: view.state_at(1).account(ADDRESSES[0]),
     "storage_before": lambda view: view.state_at(1).storage(CONTRACT, 1),
+    "trie_before": lambda view: view.nodes_at(1),
 }
 
 
@@ -98,7 +99,7 @@ def test_damage_on_the_disk_is_named_by_table_when_it_is_read(chain: Path, table
     store.close()
 
 
-@pytest.mark.parametrize("table", ["headers", "bodies", "receipts", "records", "chains", "accounts"])
+@pytest.mark.parametrize("table", ["headers", "bodies", "receipts", "records", "chains", "accounts", "trie_before"])
 def test_a_value_with_a_fitting_checksum_that_does_not_decode_is_damage_too(chain: Path, table: str) -> None:
     originals = list(entries(chain, table))
     for key, _ in originals:
