@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 ARGS ?=
 SEEDS ?= 2000
 .DEFAULT_GOAL := help
-.PHONY: help devnet soak operations fuzz sim sim-mutants test test-kill test-tamper test-web3 check format lint types imports bench bench-catchup bench-scale lock contracts clean
+.PHONY: help devnet soak operations fuzz sim sim-mutants test test-kill test-tamper test-web3 check conformance format lint types imports bench bench-catchup bench-scale lock contracts clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -40,6 +40,9 @@ test-web3: $(DEV) ## a web3.py script with default settings against four validat
 
 sim: $(DEV) ## hunt for violations: SEEDS=2000 runs of the simulator over all cores
 	$(BIN)/python -m tests.simulation --seeds $(SEEDS) $(ARGS)
+
+conformance: $(DEV) ## all of Ethereum's state tests with both opcode loops, about half an hour (ARGS=--only=NAME)
+	$(BIN)/python -m tests.conformance $(ARGS)
 
 sim-mutants: $(DEV) ## plant faults in copies of the code: the simulator must kill every one (ARGS=NAME for one)
 	$(BIN)/python -m tests.simulation.mutants $(ARGS)

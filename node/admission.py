@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from contracts.layout import vouching_member
 from node.chain.transaction import InvalidTransaction, Transaction
-from node.rules import Rules
+from node.rules import OWN_FORK, Rules
 from node.state import EMPTY_CODE_HASH, StateReader
 
 GAS_TRANSACTION = 21_000
@@ -32,8 +32,10 @@ def intrinsic_gas(tx: Transaction) -> int:
     return gas
 
 
-def calldata_floor(data: bytes) -> int:
-    """Return the least gas that a transaction with this data is charged (EIP-7623)."""
+def calldata_floor(data: bytes, rules: Rules) -> int:
+    """Return the least gas that a transaction with this data is charged (EIP-7623, since Prague)."""
+    if rules.fork == "cancun":
+        return 0
     zeros = data.count(0)
     return GAS_TRANSACTION + GAS_FLOOR_TOKEN * (zeros + 4 * (len(data) - zeros))
 
@@ -47,7 +49,7 @@ def check_form(tx: Transaction, rules: Rules) -> None:
     """
     if tx.gas_limit > rules.block_gas_limit:
         raise InvalidTransaction(f"exceeds block gas limit: {tx.gas_limit}, at most {rules.block_gas_limit}")
-    due = max(intrinsic_gas(tx), calldata_floor(tx.data))
+    due = max(intrinsic_gas(tx), calldata_floor(tx.data, rules))
     if tx.gas_limit < due:
         raise InvalidTransaction(f"intrinsic gas too low: have {tx.gas_limit}, want {due}")
     if tx.max_fee_per_gas < rules.base_fee:
@@ -55,7 +57,7 @@ def check_form(tx: Transaction, rules: Rules) -> None:
     if len(tx.raw) > rules.max_transaction_bytes:
         raise InvalidTransaction(f"oversized data: {len(tx.raw)} bytes, at most {rules.max_transaction_bytes}")
     if tx.to is None:
-        if tx.value:
+        if tx.value and rules.fork == OWN_FORK:
             raise InvalidTransaction(f"a contract creation carries no value on this chain: found {tx.value} wei")
         if len(tx.data) > MAX_INITCODE_BYTES:
             raise InvalidTransaction(f"max initcode size exceeded: {len(tx.data)}, at most {MAX_INITCODE_BYTES}")

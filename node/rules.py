@@ -14,6 +14,7 @@ from node.errors import GridpactError
 from node.parsing import Table
 
 KNOWN_VERSION = 1
+OWN_FORK = "gridpact"
 MAX_BLOCK_BYTES = 2 * 1024 * 1024  # a full block of transfers takes about 60 kB; one large contract 64 kB
 
 
@@ -40,7 +41,8 @@ class Rules:
         future_tolerance_ms: how far ahead of a voter's wall clock a block's time may be.
         view_timeout_ms, max_view_timeout_ms: the first view's timeout, doubled with every view, and its cap.
         contract_domain: destinations that belong to the contract chain.
-        precompiles: "gridpact", or "ethereum" for conformance tests.
+        fork: whose precompiles and fees hold: "gridpact" (Prague's, with our precompiles), or for conformance tests
+            Ethereum's own "prague" or "cancun".
     """
 
     version: int
@@ -54,7 +56,7 @@ class Rules:
     view_timeout_ms: int = 4_000
     max_view_timeout_ms: int = 30_000
     contract_domain: tuple[bytes, ...] = CONTRACT_DOMAIN
-    precompiles: str = "gridpact"
+    fork: str = OWN_FORK
 
 
 class RuleBook:

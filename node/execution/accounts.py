@@ -9,7 +9,7 @@ from typing import Any
 
 from eth_hash.auto import keccak
 
-from node.state import EMPTY_CODE_HASH, AccountChange, StateChanges, StateReader
+from node.state import EMPTY_CODE_HASH, EMPTY_ROOT, AccountChange, StateChanges, StateReader
 
 NOTHING = AccountChange(0, 0, EMPTY_CODE_HASH)
 ABSENT = object()
@@ -128,9 +128,12 @@ class FlatAccounts:
         self._put(self._accounts, address, AccountChange(account.nonce, account.balance, code_hash))
 
     def account_has_code_or_nonce(self, address: bytes) -> bool:
-        """Return whether a contract may not be created here."""
+        """Return whether a contract may not be created here: nor may it over storage alone (EIP-7610)."""
         account = self._account(address)
-        return account.nonce != 0 or account.code_hash != EMPTY_CODE_HASH
+        if account.nonce != 0 or account.code_hash != EMPTY_CODE_HASH:
+            return True
+        stored = self._state.account(address)
+        return stored is not None and stored.storage_root != EMPTY_ROOT
 
     def account_exists(self, address: bytes) -> bool:
         """Return whether there is an account that is not empty."""

@@ -130,7 +130,6 @@ LOOPS = {Loop.INLINED: InlinedComputation, Loop.STOCK: Computation}
 
 
 @cache
-def computation_class(precompiles: str, loop: Loop) -> type[Any]:
-    """Return the class of the computations that use a set of precompiles and a loop."""
-    name = f"{precompiles.capitalize()}Computation"
-    return type(name, (LOOPS[loop],), {"_precompiles": SETS[precompiles]})
+def computation_class(fork: str, loop: Loop) -> type[Any]:
+    """Return the class of the computations that use a fork's precompiles and a loop."""
+    return type(f"{fork.capitalize()}Computation", (LOOPS[loop],), {"_precompiles": SETS[fork]})

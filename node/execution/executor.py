@@ -120,7 +120,8 @@ class Executor:
             InvalidTransaction: the sender cannot pay its value.
         """
         cap = high = tx.gas_limit
-        low = max(intrinsic_gas(tx), calldata_floor(tx.data)) - 1
+        rules = self._rule_book.rules_at(environment.number)
+        low = max(intrinsic_gas(tx), calldata_floor(tx.data, rules)) - 1
 
         def attempt(gas: int) -> Outcome:
             machine = self._machine(state, environment)

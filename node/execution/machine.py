@@ -6,6 +6,7 @@ EIP-3651 (warm coinbase), EIP-6780 (selfdestruct), EIP-7623 (calldata floor).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +22,7 @@ from eth_hash.auto import keccak
 
 from node.admission import calldata_floor, intrinsic_gas
 from node.chain import rlp
-from node.chain.header import MIX_HASH, NO_COINBASE
+from node.chain.header import NO_COINBASE
 from node.chain.receipt import Log
 from node.chain.transaction import Transaction
 from node.execution.accounts import FlatAccounts
@@ -52,20 +53,21 @@ class Machine(PragueState):
     ) -> None:
         self.accounts = FlatAccounts(state)
         self._account_db = self.accounts
-        self.computation_class = computation_class(rules.precompiles, loop)
+        self.rules = rules
+        self.computation_class = computation_class(rules.fork, loop)
         self._ancestor_hash = environment.ancestor_hash
         self._environment = environment
         self.execution_context = ExecutionContext(
-            coinbase=NO_COINBASE,
+            coinbase=environment.coinbase,
             timestamp=environment.timestamp,
             block_number=environment.number,
             difficulty=0,
-            mix_hash=MIX_HASH,
+            mix_hash=environment.mix_hash,
             gas_limit=environment.gas_limit,
             prev_hashes=(),
             chain_id=environment.chain_id,
             base_fee_per_gas=rules.base_fee,
-            excess_blob_gas=0,
+            excess_blob_gas=environment.excess_blob_gas,
         )
         self.base_fee_per_gas = rules.base_fee
 
@@ -115,8 +117,14 @@ class Outcome:
     error: str
 
 
-def apply_transaction(machine: Machine, tx: Transaction) -> Outcome:
-    """Apply a transaction that was found applicable (`node.admission`), and return what it did."""
+def apply_transaction(machine: Machine, tx: Transaction, blobs: Sequence[bytes] = ()) -> Outcome:
+    """Apply a transaction that was found applicable (`node.admission`), and return what it did.
+
+    Args:
+        machine: the block's.
+        tx: decoded, its sender recovered.
+        blobs: versioned hashes that it carries; this chain has no blobs, Ethereum's tests have.
+    """
     accounts = machine.accounts
     accounts.begin_transaction()
     price = min(tx.max_priority_fee_per_gas + machine.base_fee_per_gas, tx.max_fee_per_gas)
@@ -134,15 +142,15 @@ def apply_transaction(machine: Machine, tx: Transaction) -> Outcome:
         accounts.mark_address_warm(address)
         for slot in slots:
             accounts.mark_storage_warm(address, slot)
-    computation = _compute(machine, message, price)
+    computation = _compute(machine, message, price, blobs)
     remaining = computation.get_gas_remaining()
     used = tx.gas_limit - remaining
     used -= min(computation.get_gas_refund(), used // MAX_REFUND_QUOTIENT)
-    used = max(used, calldata_floor(tx.data))
+    used = max(used, calldata_floor(tx.data, machine.rules))
     if price:
         accounts.set_balance(tx.sender, accounts.get_balance(tx.sender) + (tx.gas_limit - used) * price)
         tip = used * (price - machine.base_fee_per_gas)
-        accounts.set_balance(NO_COINBASE, accounts.get_balance(NO_COINBASE) + tip)
+        accounts.set_balance(machine.coinbase, accounts.get_balance(machine.coinbase) + tip)
     for address in sorted(computation.get_accounts_for_deletion()):
         accounts.delete_account(address)
     return _outcome(computation, used)
@@ -192,9 +200,9 @@ def _create_message(sender: bytes, nonce: int, gas: int, value: int, code: bytes
     return Message(gas, CREATE_CONTRACT_ADDRESS, sender, value, b"", code, create_address=address)
 
 
-def _compute(machine: Machine, message: Message, price: int) -> ComputationAPI:
+def _compute(machine: Machine, message: Message, price: int, blobs: Sequence[bytes] = ()) -> ComputationAPI:
     accounts = machine.accounts
-    context = CancunTransactionContext(gas_price=price, origin=message.sender)
+    context = CancunTransactionContext(gas_price=price, origin=message.sender, blob_versioned_hashes=blobs)
     accounts.mark_address_warm(message.sender)
     accounts.mark_address_warm(message.storage_address)
     if not message.is_create:

@@ -13,9 +13,12 @@ from typing import Any
 
 from Crypto.Hash import RIPEMD160
 from eth.exceptions import OutOfGas
+from eth.vm.forks.cancun.computation import CANCUN_PRECOMPILES
 from eth.vm.forks.prague.computation import PRAGUE_PRECOMPILES
 from nacl.exceptions import BadSignatureError
 from nacl.signing import VerifyKey
+
+from node.rules import OWN_FORK
 
 Precompile = Callable[[Any], Any]  # a py-evm computation, returned
 
@@ -111,5 +114,9 @@ def _gridpact() -> dict[bytes, Precompile]:
     return table
 
 
-SETS: Mapping[str, Mapping[bytes, Precompile]] = {"gridpact": _gridpact(), "ethereum": dict(PRAGUE_PRECOMPILES)}
-"""By the name that the rules give."""
+SETS: Mapping[str, Mapping[bytes, Precompile]] = {
+    OWN_FORK: _gridpact(),
+    "prague": dict(PRAGUE_PRECOMPILES),
+    "cancun": dict(CANCUN_PRECOMPILES),
+}
+"""By the fork that the rules name."""

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from node.chain.header import MIX_HASH, NO_COINBASE
 from node.chain.receipt import Log, Receipt
 from node.chain.transaction import Transaction
 from node.state import StateChanges
@@ -27,6 +28,7 @@ class BlockEnvironment:
         parent_hash: of the block before it (32 bytes), for EIP-2935.
         chain_id: as in EIP-155.
         ancestor_hash: the hash of one of the last 256 blocks, None beyond them.
+        coinbase, mix_hash, excess_blob_gas: fixed on this chain; Ethereum's tests have others.
     """
 
     number: int
@@ -35,6 +37,9 @@ class BlockEnvironment:
     parent_hash: bytes
     chain_id: int
     ancestor_hash: Callable[[int], bytes | None]
+    coinbase: bytes = NO_COINBASE
+    mix_hash: bytes = MIX_HASH
+    excess_blob_gas: int = 0
 
 
 @dataclass(frozen=True, slots=True)

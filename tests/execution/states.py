@@ -9,7 +9,8 @@ from eth_hash.auto import keccak
 
 from node.execution import VOID
 from node.state import EMPTY_CODE_HASH, EMPTY_ROOT, Account, AccountChange, StateChanges, make_delta
-from node.state.trie import NO_NODES
+from node.state.delta import encode_value, storage_key
+from node.state.trie import NO_NODES, build
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,10 @@ class DictState:
     def account(self, address: bytes) -> Account | None:
         """Return the account, None where there is none."""
         held = self.holdings.get(address)
-        return None if held is None else Account(held.nonce, held.balance, EMPTY_ROOT, keccak(held.code))
+        if held is None:
+            return None
+        root, _ = build((storage_key(slot), encode_value(value)) for slot, value in held.storage.items() if value)
+        return Account(held.nonce, held.balance, root, keccak(held.code))
 
     def storage(self, address: bytes, slot: int) -> int:
         """Return a slot's value."""

@@ -34,7 +34,7 @@ class FixedRules(RuleBook):
         self._genesis = rules
 
 
-ETHEREUM = Rules(version=1, chain_id=CHAIN_ID, precompiles="ethereum", open_accounts=True)
+ETHEREUM = Rules(version=1, chain_id=CHAIN_ID, fork="prague", open_accounts=True)
 GRIDPACT = Rules(version=1, chain_id=CHAIN_ID, open_accounts=True)
 
 

@@ -1,0 +1,54 @@
+"""`make conformance`: all state tests of the archive with both opcode loops. Exit status 1 if one fails."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+from node.execution import Loop
+from tests.conformance.state_tests import ARCHIVE, FORK, Outcome, members, run_file
+
+SLOW = "vmPerformance"
+
+
+def report(loop: Loop, outcomes: list[Outcome]) -> int:
+    """Print the counts by folder and every failure; return how many failed."""
+    totals = Counter(outcome.folder for outcome in outcomes)
+    failures = [outcome for outcome in outcomes if outcome.reason]
+    failed = Counter(outcome.folder for outcome in failures)
+    for folder in sorted(totals):
+        print(f"  {folder:32} {totals[folder] - failed[folder]:5} of {totals[folder]}")
+    for outcome in failures:
+        print(f"  failed {outcome.folder}/{outcome.name}: {outcome.reason}")
+    print(f"{loop} loop, {FORK}: passed {len(outcomes) - len(failures)} of {len(outcomes)}")
+    return len(failures)
+
+
+def main() -> int:
+    """Parse the command line, run, print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--archive", type=Path, default=ARCHIVE, help="general_state_tests.tar.xz of ethereum/tests")
+    parser.add_argument("--loop", type=Loop, choices=list(Loop), action="append", help="both unless given")
+    parser.add_argument("--only", default="", help="a part of the folder's or file's name")
+    options = parser.parse_args()
+    if not options.archive.exists():
+        print(f"no state tests at {options.archive}: set GRIDPACT_VECTORS or --archive")
+        return 2
+    chosen = [each for each in members(options.archive) if options.only in f"{each[0]}/{each[1]}"]
+    chosen.sort(key=lambda each: each[0] != SLOW)  # first, so that they end with the others
+    failed = 0
+    with ProcessPoolExecutor() as pool:
+        for loop in options.loop or list(Loop):
+            started = time.monotonic()
+            jobs = [pool.submit(run_file, *each, loop) for each in chosen]
+            failed += report(loop, [outcome for job in jobs for outcome in job.result()])
+            print(f"in {time.monotonic() - started:.0f} s")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
