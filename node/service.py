@@ -52,7 +52,7 @@ from node.driver.events import (
 )
 from node.driver.signer import LocalSigner
 from node.evidence import Reporter
-from node.execution import Executor, Loop
+from node.execution import Loop
 from node.genesis import Genesis, load_genesis
 from node.gossip import Gossip
 from node.keys import load_key, read_passphrase
@@ -62,7 +62,8 @@ from node.p2p import Channel, NetworkIdentity, PeerNetwork
 from node.parsing import ConfigError
 from node.ports import LoopClock, PeerTransport, StoreArchive
 from node.restore import is_marked, open_log, unmark
-from node.rpc import NodeStatus, PeerStatus, RpcConfig, RpcServer
+from node.rpc.backend import NodeStatus, PeerStatus
+from node.rpc.server import RpcConfig, RpcServer
 from node.rules import RuleBook, Rules
 from node.snapshot.shelf import Shelf, Snapshotter
 from node.state import StateReader
@@ -458,9 +459,9 @@ class Validator:
         return self._store
 
     @property
-    def executor(self) -> Executor:
-        """Calls and estimates."""
-        return self._application.executor
+    def loop(self) -> Loop:
+        """Which opcode loop runs calls and estimates."""
+        return Loop(self._config.loop)
 
     @property
     def rule_book(self) -> RuleBook:

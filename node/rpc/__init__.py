@@ -7,11 +7,8 @@
 | `eth.py`, `eth_filters.py`, `net.py`, `web3.py`, `txpool.py`, `grid.py` | the methods by namespace |
 | `blocks.py`, `calls.py`, `logs.py`, `proofs.py`, `render.py`, `formats.py`, `errors.py` | what they are made of |
 | `feed.py`, `filters.py` | subscriptions and polled filters |
-| `backend.py`, `reads.py`, `context.py` | the node behind it, and heavy reads off the event loop |
+| `backend.py`, `context.py` | the node behind it |
+| `reads.py`, `pool.py`, `worker.py` | heavy reads, in processes of their own |
+
+Nothing is imported here: a reading process needs no server, and is a quarter smaller without it.
 """
-
-from node.rpc.backend import Backend, NodeStatus, PeerStatus
-from node.rpc.reads import ReadPool
-from node.rpc.server import RpcConfig, RpcListenError, RpcServer
-
-__all__ = ["Backend", "NodeStatus", "PeerStatus", "ReadPool", "RpcConfig", "RpcListenError", "RpcServer"]

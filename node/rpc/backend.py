@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from consensus import ValidatorSet
 from contracts.bindings.consortium_votes import Equivocation
 from node.chain.transaction import Transaction
-from node.execution import Executor
+from node.execution import Loop
 from node.mempool import Mempool
 from node.rules import RuleBook
 from node.storage import Store
@@ -39,15 +39,15 @@ class NodeStatus:
 
 
 class Backend(Protocol):
-    """The node behind the RPC. Everything here is called on the event loop; `store` and `executor` also by readers."""
+    """The node behind the RPC. Everything here is called on the event loop."""
 
     @property
     def store(self) -> Store:
         """The database, for read transactions."""
 
     @property
-    def executor(self) -> Executor:
-        """Calls and estimates; must bear being used by several threads."""
+    def loop(self) -> Loop:
+        """Which opcode loop runs calls and estimates."""
 
     @property
     def rule_book(self) -> RuleBook:

@@ -41,7 +41,7 @@ def read_block(reader: Reader, ref: BlockRef) -> BlockData | None:
     """Return a committed block with everything in it; None if there is none. A read function."""
     with reader.store.read() as view:
         height = find_height(view, ref)
-        return None if height is None else reader.block(view, height)
+        return None if height is None else reader.blocks.read(view, height)
 
 
 def call_environment(

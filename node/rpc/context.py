@@ -9,19 +9,20 @@ from node.rpc.blocks import find_height, read_block
 from node.rpc.feed import Feed, Subscriber
 from node.rpc.filters import FilterTable
 from node.rpc.formats import BlockRef
-from node.rpc.reads import BlockData, Reader, ReadPool
+from node.rpc.pool import ReadPool
+from node.rpc.reads import CACHED_BLOCKS, BlockCache, BlockData
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """The node, its readers and filters, and the connection that asks.
+    """The node, its recent blocks, readers and filters, and the connection that asks.
 
     `subscriber` is the WebSocket connection that asks, None over HTTP; `started` collects the subscriptions that a
     message makes.
     """
 
     backend: Backend
-    reader: Reader
+    blocks: BlockCache
     reads: ReadPool
     filters: FilterTable
     feed: Feed
@@ -34,14 +35,11 @@ class Context:
         return self.backend.rule_book.rules_at(0).chain_id
 
     async def block(self, ref: BlockRef) -> BlockData | None:
-        """Return a committed block, None if there is none; at once if it was read lately."""
+        """Return a committed block, None if there is none; a recent one at once, an old one from a reader."""
         with self.backend.store.read() as view:
             height = find_height(view, ref)
-        if height is None:
-            return None
-        block = self.reader.blocks.peek(height)
-        if block is None:
-            block = await self.reads.run(read_block, height)
-            if block is not None:
-                self.reader.blocks.keep(block)
-        return block
+            if height is None:
+                return None
+            if height > view.head_height - CACHED_BLOCKS:  # decoded once: older ones never take their places
+                return self.blocks.read(view, height)
+        return await self.reads.run(read_block, height)

@@ -231,7 +231,7 @@ def render_block(reader: Reader, ref: BlockRef) -> Json:
         height = find_height(view, ref)
         if height is None:
             return None
-        return block_json(reader.block(view, height), reader.rule_book.rules_at(height).chain_id, full=True)
+        return block_json(reader.blocks.read(view, height), reader.rule_book.rules_at(height).chain_id, full=True)
 
 
 async def _block(context: Context, ref: BlockRef, full: bool) -> Json:
@@ -308,7 +308,7 @@ def render_receipts(reader: Reader, ref: BlockRef) -> Json:
         height = find_height(view, ref)
         if height is None:
             return None
-        block = reader.block(view, height)
+        block = reader.blocks.read(view, height)
     return [receipt_json(block, index) for index in range(len(block.raws))]
 
 

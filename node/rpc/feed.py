@@ -18,17 +18,15 @@ from node.chain.receipt import Log
 from node.chain.transaction import Transaction
 from node.errors import GridpactError
 from node.rpc.backend import Backend
-from node.rpc.blocks import read_block
 from node.rpc.errors import LimitExceeded
 from node.rpc.formats import to_data
 from node.rpc.logs import Criteria
 from node.rpc.protocol import encode_json
-from node.rpc.reads import BlockData, ReadPool
+from node.rpc.reads import BlockCache, BlockData
 from node.rpc.render import header_json, logs_json, pending_transaction_json
 
 MAX_SUBSCRIPTIONS = 64  # of one connection
 ID_BYTES = 16  # as Ethereum clients expect
-BUSY_PAUSE_S = 0.05  # before a block is asked for again when the readers are busy
 
 log = logging.getLogger("rpc")
 
@@ -39,14 +37,6 @@ class Topic(StrEnum):
     NEW_HEADS = "newHeads"
     LOGS = "logs"
     PENDING = "newPendingTransactions"
-
-
-class BlockMissing(GridpactError):
-    """The node told of a height that its database does not have."""
-
-    def __init__(self, height: int) -> None:
-        super().__init__(f"block {height} was announced but is not stored")
-        self.height = height
 
 
 class Subscriber(Protocol):
@@ -73,12 +63,12 @@ class Feed:
 
     Args:
         backend: the node.
-        reads: where new blocks are read.
+        blocks: the recent ones.
     """
 
-    def __init__(self, backend: Backend, reads: ReadPool) -> None:
+    def __init__(self, backend: Backend, blocks: BlockCache) -> None:
         self._backend = backend
-        self._reads = reads
+        self._blocks = blocks
         self._subscriptions: dict[str, Subscription] = {}
         self._waiting: dict[str, Subscription] = {}
         self._head = self._told = 0
@@ -172,21 +162,13 @@ class Feed:
                     continue
                 height = self._told + 1
                 try:
-                    self._tell_block(await self._read(height))
+                    with self._backend.store.read() as view:
+                        block = self._blocks.read(view, height)
+                    self._tell_block(block)
                 except GridpactError:
                     log.exception("a block cannot be told to subscribers", extra={"height": height})
                 self._told = height
-
-    async def _read(self, height: int) -> BlockData:
-        while True:
-            try:
-                block = await self._reads.run(read_block, height)
-            except LimitExceeded:
-                await asyncio.sleep(BUSY_PAUSE_S)
-                continue
-            if block is None:
-                raise BlockMissing(height)
-            return block
+                await asyncio.sleep(0)  # one block at a time, however many came at once
 
     def _tell_block(self, block: BlockData) -> None:
         height = block.header.number

@@ -152,7 +152,7 @@ def scan(reader: Reader, criteria: Criteria, heights: range, room: int) -> list[
         for height in heights:
             if not criteria.may_match(view.header(height).bloom):
                 continue
-            found += criteria.select(reader.block(view, height))
+            found += criteria.select(reader.blocks.read(view, height))
             if len(found) > room:
                 raise LimitExceeded(
                     f"query returned more than {MAX_RESULTS} results; narrow the range (reached block {height})"

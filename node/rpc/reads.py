@@ -1,32 +1,26 @@
-"""Heavy reads behind one seam: today a few threads with a bounded queue, later worker processes over the same database.
+"""What read functions read from: a module's function with plain arguments, `function(reader, *args)`.
 
-What is run is a module's function with plain arguments, so that it can be sent to another process.
+Heavy ones run in processes of their own (`pool.py`, `worker.py`), over the same database.
 """
 
 from __future__ import annotations
 
-import asyncio
-import threading
 from collections import OrderedDict
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Concatenate, ParamSpec, Protocol, TypeVar
+from pathlib import Path
+from typing import Any
 
 from eth_hash.auto import keccak
 
 from node.chain.header import Header
 from node.chain.receipt import Receipt
-from node.execution import Executor
-from node.rpc.errors import LimitExceeded
+from node.execution import Executor, Loop
 from node.rules import RuleBook
 from node.storage import Store, View
 
-T = TypeVar("T")
-P = ParamSpec("P")
-
-READERS = 2  # threads share the interpreter lock: more of them would only take more of it from the votes
-MAX_WAITING = 64  # reads in the queue; a caller beyond them hears at once that the node is busy
+LENGTH_BYTES = 4  # of the length before every frame between a node and its reading processes
+OUT_OF_MEMORY = 12  # the status of a reading process that had no memory left; as ENOMEM
 CACHED_BLOCKS = 16  # recent ones, which everybody asks for; a block takes at most a few MB
 
 
@@ -46,22 +40,20 @@ class BlockCache:
 
     def __init__(self) -> None:
         self._blocks: OrderedDict[int, BlockData] = OrderedDict()
-        self._lock = threading.Lock()
 
-    def peek(self, height: int) -> BlockData | None:
-        """Return a block if it was read lately."""
-        with self._lock:
-            found = self._blocks.get(height)
-            if found is not None:
-                self._blocks.move_to_end(height)
-            return found
-
-    def keep(self, block: BlockData) -> None:
-        """Remember a block in place of the one used longest ago."""
-        with self._lock:
-            self._blocks[block.header.number] = block
-            while len(self._blocks) > CACHED_BLOCKS:
+    def read(self, view: View, height: int) -> BlockData:
+        """Return a committed block, from the database if it was not read lately."""
+        block = self._blocks.get(height)
+        if block is None:
+            raws = view.transactions(height)
+            hashes = tuple(keccak(raw) for raw in raws)
+            block = BlockData(view.header(height), raws, hashes, view.senders(height), view.receipts(height))
+            self._blocks[height] = block
+            if len(self._blocks) > CACHED_BLOCKS:
                 self._blocks.popitem(last=False)
+        else:
+            self._blocks.move_to_end(height)
+        return block
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,63 +65,25 @@ class Reader:
     rule_book: RuleBook
     blocks: BlockCache
 
-    def block(self, view: View, height: int) -> BlockData:
-        """Return a committed block."""
-        block = self.blocks.peek(height)
-        if block is None:
-            raws = view.transactions(height)
-            hashes = tuple(keccak(raw) for raw in raws)
-            block = BlockData(view.header(height), raws, hashes, view.senders(height), view.receipts(height))
-            self.blocks.keep(block)
-        return block
 
-
-class ReadPool(Protocol):
-    """Runs read functions off the event loop."""
-
-    async def run(self, function: Callable[Concatenate[Reader, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Return `function(reader, *args)`.
-
-        Raises:
-            LimitExceeded: too many reads are waiting.
-        """
-
-    def close(self) -> None:
-        """End the readers; what is running ends first."""
-
-
-class ThreadReadPool:
-    """A few threads and a bounded queue.
+@dataclass(frozen=True, slots=True)
+class ReadOrder:
+    """What a process needs to know before it can read.
 
     Args:
-        reader: what the functions read from.
+        database: the folder of the database.
+        map_bytes: how large the database may grow, as its writer has it.
+        rules: those of the genesis file.
+        chain_id: as in EIP-155.
+        loop: which opcode loop runs.
+        max_seconds: how long a read may take.
+        max_data_bytes: how much memory of its own the process may take.
     """
 
-    def __init__(self, reader: Reader, readers: int = READERS, max_waiting: int = MAX_WAITING) -> None:
-        self._reader = reader
-        self._threads = ThreadPoolExecutor(readers, thread_name_prefix="rpc-read")
-        self._bound = readers + max_waiting
-        self._jobs = 0
-        self._lock = threading.Lock()
-
-    async def run(self, function: Callable[Concatenate[Reader, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Return `function(reader, *args)`, run in one of the threads.
-
-        Raises:
-            LimitExceeded: too many reads are waiting.
-        """
-        with self._lock:
-            if self._jobs >= self._bound:
-                raise LimitExceeded(f"this node is busy with {self._jobs} reads; try again")
-            self._jobs += 1
-        job = self._threads.submit(function, self._reader, *args, **kwargs)
-        job.add_done_callback(self._done)
-        return await asyncio.wrap_future(job)
-
-    def _done(self, _job: Future[T]) -> None:
-        with self._lock:
-            self._jobs -= 1
-
-    def close(self) -> None:
-        """Drop what waits and end the threads once what is running has ended."""
-        self._threads.shutdown(wait=True, cancel_futures=True)
+    database: Path
+    map_bytes: int
+    rules: Mapping[str, Any]
+    chain_id: int
+    loop: Loop
+    max_seconds: float
+    max_data_bytes: int

@@ -22,8 +22,9 @@ from node.rpc.errors import INVALID_REQUEST, LIMIT_EXCEEDED, RpcError
 from node.rpc.feed import Feed
 from node.rpc.filters import FilterTable
 from node.rpc.limits import RateLimits
+from node.rpc.pool import ReadPool
 from node.rpc.protocol import encode_error
-from node.rpc.reads import BlockCache, Reader, ReadPool, ThreadReadPool
+from node.rpc.reads import BlockCache, ReadOrder
 from node.rpc.session import MAX_QUEUED_BYTES, Session
 from node.rpc.snapshots import SnapshotRoutes
 from node.snapshot.shelf import Shelf
@@ -34,6 +35,7 @@ BODY_TIMEOUT_S = 20  # for a client to send its body
 KEEPALIVE_S = 75
 HEARTBEAT_S = 30  # a WebSocket client that does not answer a ping for so long is gone
 SHUTDOWN_S = 2
+MAX_READER_BYTES = 512 * 1024 * 1024  # a reading process takes about 50 MB, and the logs of a query
 JSON_TYPES = ("application/json", "application/json-rpc", "application/jsonrequest")
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 
@@ -51,6 +53,7 @@ class RpcConfig:
         max_websockets: open at once.
         rate_per_s, burst: requests of one connection.
         timeout_s: for one request.
+        max_read_s: for what one request reads at once; at most as long as a read transaction may live.
         max_queued_bytes: waiting for one slow WebSocket.
     """
 
@@ -66,6 +69,7 @@ class RpcConfig:
     rate_per_s: float = 5_000.0
     burst: float = 10_000.0
     timeout_s: float = 30.0
+    max_read_s: float = 5.0
     max_queued_bytes: int = MAX_QUEUED_BYTES
 
 
@@ -84,18 +88,13 @@ class RpcServer:
     Args:
         backend: the node.
         config: where, for whom, how much.
-        reads: where heavy reads run; threads of its own if none is given.
         shelf: the snapshots to serve to newcomers, if any.
     """
 
-    def __init__(
-        self, backend: Backend, config: RpcConfig, reads: ReadPool | None = None, shelf: Shelf | None = None
-    ) -> None:
-        reader = Reader(backend.store, backend.executor, backend.rule_book, BlockCache())
+    def __init__(self, backend: Backend, config: RpcConfig, shelf: Shelf | None = None) -> None:
         self._backend = backend
         self._config = config
-        self._reads = ThreadReadPool(reader) if reads is None else reads
-        self._reader = reader
+        self._reads = ReadPool(backend.store, _read_order(backend, config))
         self._dispatcher = Dispatcher(all_methods(), config.max_batch, config.max_response_bytes, config.timeout_s)
         self._snapshots = SnapshotRoutes(shelf)
         self._runner: web.AppRunner | None = None
@@ -115,9 +114,10 @@ class RpcServer:
         """
         clock = asyncio.get_running_loop().time
         self._rates = RateLimits(self._config.rate_per_s, self._config.burst, clock)
-        feed = Feed(self._backend, self._reads)
+        blocks = BlockCache()
+        feed = Feed(self._backend, blocks)
         filters = FilterTable(clock)
-        self._context = Context(self._backend, self._reader, self._reads, filters, feed)
+        self._context = Context(self._backend, blocks, self._reads, filters, feed)
         application = web.Application(middlewares=[self._guard], client_max_size=self._config.max_body_bytes)
         application.router.add_post("/", self._post)
         application.router.add_get("/", self._get)
@@ -135,7 +135,6 @@ class RpcServer:
             await web.TCPSite(self._runner, self._config.host, self._config.port).start()
         except (OSError, OverflowError) as error:
             await self._runner.cleanup()
-            self._reads.close()
             raise RpcListenError(self._config.host, self._config.port, str(error)) from None
         feed.start()
         self._end_pending = self._backend.on_pending(lambda transaction: filters.add_pending(transaction.hash))
@@ -154,7 +153,7 @@ class RpcServer:
             await self._context.feed.close()
         if self._runner is not None:
             await self._runner.cleanup()
-        await asyncio.to_thread(self._reads.close)
+        await self._reads.close()
 
     # -- who may come in
 
@@ -254,6 +253,19 @@ class RpcServer:
         if self._context is None:
             raise RuntimeError("the server was not started")
         return self._context
+
+
+def _read_order(backend: Backend, config: RpcConfig) -> ReadOrder:
+    store = backend.store
+    return ReadOrder(
+        database=store.path,
+        map_bytes=store.map_bytes,
+        rules=backend.genesis["rules"],
+        chain_id=backend.rule_book.rules_at(0).chain_id,
+        loop=backend.loop,
+        max_seconds=config.max_read_s,
+        max_data_bytes=MAX_READER_BYTES,
+    )
 
 
 def _remote(request: web.Request) -> object:

@@ -28,12 +28,21 @@ LOCK_NAME = "writer.lock"
 
 
 class Store:
-    """One chain's database. Use `Store.create` or `Store.open`."""
+    """One chain's database. Use `Store.create` or `Store.open`.
+
+    Args:
+        path: its folder.
+        readonly: whether nothing is to be written.
+        map_bytes: how large it may grow.
+        create: whether its tables are to be made.
+        history_heights: how far behind the head the state can be read, in heights; 0 for all the way.
+    """
 
     def __init__(
         self, path: Path, *, readonly: bool, map_bytes: int, create: bool = False, history_heights: int = 0
     ) -> None:
-        self._path = path
+        self.path = path
+        self.map_bytes = map_bytes
         self._history_heights = history_heights
         self._lock = None if readonly else _lock(path)
         try:
@@ -120,7 +129,7 @@ class Store:
         found = view.required("meta", key.encode())
         if found != expected:
             have, want = ((int.from_bytes(v, "big") if numeric else "0x" + v.hex()) for v in (found, expected))
-            raise StorageError(self._path, f"{what} {have}", f"{what} {want}")
+            raise StorageError(self.path, f"{what} {have}", f"{what} {want}")
 
     @contextmanager
     def read(self) -> Iterator[View]:
@@ -132,7 +141,7 @@ class Store:
         try:
             transaction = self._environment.begin(buffers=False)
         except lmdb.ReadersFullError:
-            raise StorageError(self._path, f"{MAX_READERS} readers at once", "fewer") from None
+            raise StorageError(self.path, f"{MAX_READERS} readers at once", "fewer") from None
         with transaction:
             yield View(transaction, self._databases)
 
@@ -153,7 +162,7 @@ class Store:
             StorageError: the disk or the map is full; nothing is stored then.
         """
         with self._writing() as write:
-            yield Batch(self._path, write)
+            yield Batch(self.path, write)
 
     @contextmanager
     def _writing(self) -> Iterator[_Writer]:
@@ -161,7 +170,7 @@ class Store:
             with self._environment.begin(write=True) as transaction:
                 yield _Writer(transaction, self._databases, self._history_heights)
         except lmdb.Error as error:
-            raise StorageError(self._path, f"cannot write: {error}", "free space on the disk and in the map") from None
+            raise StorageError(self.path, f"cannot write: {error}", "free space on the disk and in the map") from None
 
     def copy_to(self, path: Path) -> None:
         """Write a copy of one head, without free pages, into a new folder; a node may be writing meanwhile.
@@ -177,6 +186,10 @@ class Store:
         except lmdb.Error as error:
             raise StorageError(path, f"cannot write: {error}", "free space on the disk") from None
         _sync_folders(path)
+
+    def release_dead_readers(self) -> None:
+        """Give back the places of processes that were killed while they read: what they saw is kept for them."""
+        self._environment.reader_check()
 
     def close(self) -> None:
         """Close the database; views must be closed before."""

@@ -18,9 +18,10 @@ from consensus.types import Height as VoteHeight
 from consensus.types import View as VoteView
 from contracts.bindings.consortium_votes import Equivocation
 from node.chain.transaction import Transaction, decode_transaction
-from node.execution import Executor
+from node.execution import Loop
 from node.mempool import Mempool
-from node.rpc import NodeStatus, PeerStatus, RpcConfig, RpcServer
+from node.rpc.backend import NodeStatus, PeerStatus
+from node.rpc.server import RpcConfig, RpcServer
 from node.rules import RuleBook
 from node.snapshot.shelf import Shelf
 from node.storage import Store
@@ -46,8 +47,8 @@ class LocalBackend:
         return self.chain.store
 
     @property
-    def executor(self) -> Executor:
-        return self.chain.application.executor
+    def loop(self) -> Loop:
+        return Loop.INLINED
 
     @property
     def rule_book(self) -> RuleBook:

@@ -5,17 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-import threading
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 
-from node.rpc import RpcConfig, RpcListenError, RpcServer
-from node.rpc.errors import LimitExceeded
 from node.rpc.limits import MAX_TRACKED, RateLimits, TokenBucket
-from node.rpc.reads import Reader, ThreadReadPool
+from node.rpc.server import RpcConfig, RpcListenError, RpcServer
 from tests.rpc.harness import RunningNode
 
 HEAD = b'{"jsonrpc":"2.0","id":1,"method":"eth_blockNumber"}'
@@ -204,31 +201,6 @@ def test_limits_are_errors(tmp_path: Path) -> None:
 
     asyncio.run(job())
     running.close()
-
-
-def test_too_many_reads_are_refused_at_once(node: RunningNode) -> None:
-    started, go_on = threading.Event(), threading.Event()
-
-    def wait(_reader: Reader, result: int) -> int:
-        started.set()
-        go_on.wait(20)
-        return result
-
-    async def job() -> None:
-        pool = ThreadReadPool(node.server._reader, readers=1, max_waiting=2)
-        jobs = [asyncio.create_task(pool.run(wait, number)) for number in range(3)]
-        await asyncio.to_thread(started.wait, 20)
-        with pytest.raises(LimitExceeded, match="busy with 3 reads"):
-            await pool.run(wait, 3)
-        jobs[2].cancel()  # gives its place back
-        await asyncio.sleep(0)
-        jobs.append(asyncio.create_task(pool.run(wait, 4)))
-        await asyncio.sleep(0)
-        go_on.set()
-        assert [await job for job in (jobs[0], jobs[1], jobs[3])] == [0, 1, 4]
-        pool.close()
-
-    asyncio.run(job())
 
 
 def test_a_request_that_takes_too_long_is_answered(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 from node.commands import app
 from node.config import load_config
 from node.keys import save_key
-from node.rpc import RpcServer
+from node.rpc.server import RpcServer
 from node.snapshot import join as join_module
 from node.snapshot.format import decode_manifest
 from node.snapshot.join import JoinError, fetch_database

@@ -13,7 +13,7 @@ from consensus.certificates import verify
 from consensus.codec import decode_certificate
 from consensus.types import Domain
 from node.chain.assembly import hash_of_body
-from node.rpc import RpcServer
+from node.rpc.server import RpcServer
 from node.snapshot.shelf import Shelf
 from tests.rpc.harness import RunningNode
 from tests.snapshot.chain import assemble, content, open_store, origin
