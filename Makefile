@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 ARGS ?=
 SEEDS ?= 2000
 .DEFAULT_GOAL := help
-.PHONY: help devnet soak operations fuzz sim sim-mutants test test-kill test-tamper test-web3 check conformance format lint types imports bench bench-catchup bench-scale lock contracts clean
+.PHONY: help devnet soak operations fuzz sim sim-mutants test test-kill test-tamper test-web3 check conformance format lint types imports bench bench-worst-case bench-catchup bench-scale lock contracts clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -77,6 +77,9 @@ bench: $(DEV) ## measure committed transfers/s and latency over four validators
 
 bench-scale: $(DEV) ## simulate 4 to 100 validators on lines of 1 Mbit/s (ARGS=--update writes docs/scale.md)
 	$(BIN)/python -m benchmarks.scale $(ARGS)
+
+bench-worst-case: $(DEV) ## fill a block with every opcode and precompile in its worst form; the gas limit that follows
+	$(BIN)/python -m benchmarks.worst_case $(ARGS)
 
 bench-catchup: $(DEV) ## measure how fast a validator 10,000 heights behind is back, under load
 	$(BIN)/python -m benchmarks.catchup $(ARGS)

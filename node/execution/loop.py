@@ -28,7 +28,7 @@ from eth.exceptions import (
 from sha3 import keccak_256
 
 from node.execution.calls import CALL, CALLCODE, DELEGATECALL, STATICCALL, call, extend
-from node.execution.code import JUMPDEST, PADDING, instruction_map
+from node.execution.code import JUMPDEST, PADDING, Instructions, instructions
 
 WORD = 1 << 256
 MAX = WORD - 1
@@ -72,7 +72,7 @@ def run(frame: Any) -> None:
     gas = meter.gas_remaining
     data, address = bytes(message.data), message.storage_address
     code = message.code + PADDING
-    instructions = b""  # found at the first jump
+    begins: Instructions | None = None
     constants: dict[int, int] = {}
     number = int.from_bytes
     pc = op = 0
@@ -147,29 +147,15 @@ def run(frame: Any) -> None:
                     gas -= 1
                     if gas < 0:
                         raise OutOfGas("Out of gas")
-                elif op == 0x57:  # JUMPI
-                    gas -= 10
+                elif op == 0x51:  # MLOAD
+                    gas -= 3
                     if gas < 0:
                         raise OutOfGas("Out of gas")
-                    at = pop()
-                    if pop():
-                        if at >= len(message.code) or code[at] != JUMPDEST:
-                            raise InvalidJumpDestination("Invalid Jump Destination")
-                        instructions = instructions or instruction_map(message.code)
-                        if not instructions[at]:
-                            raise InvalidInstruction("Jump resulted in invalid instruction")
-                        pc = at
-                elif op == 0x56:  # JUMP
-                    gas -= 8
-                    if gas < 0:
-                        raise OutOfGas("Out of gas")
-                    at = pop()
-                    if at >= len(message.code) or code[at] != JUMPDEST:
-                        raise InvalidJumpDestination("Invalid Jump Destination")
-                    instructions = instructions or instruction_map(message.code)
-                    if not instructions[at]:
-                        raise InvalidInstruction("Jump resulted in invalid instruction")
-                    pc = at
+                    at = stack[-1]
+                    end = at + 32
+                    if end > len(memory):
+                        gas = extend(memory, end, gas)
+                    stack[-1] = number(memory[at:end], "big")
                 elif op == 0x52:  # MSTORE
                     gas -= 3
                     if gas < 0:
@@ -180,20 +166,41 @@ def run(frame: Any) -> None:
                     if end > len(memory):
                         gas = extend(memory, end, gas)
                     memory[at:end] = value.to_bytes(32, "big")
-                elif op == 0x51:  # MLOAD
-                    gas -= 3
+                elif op == 0x5F:  # PUSH0
+                    gas -= 2
                     if gas < 0:
                         raise OutOfGas("Out of gas")
-                    at = stack[-1]
-                    end = at + 32
-                    if end > len(memory):
-                        gas = extend(memory, end, gas)
-                    stack[-1] = number(memory[at:end], "big")
+                    if len(stack) >= STACK_LIMIT:
+                        raise FullStack("Stack limit reached")
+                    push(0)
                 elif op == 0x50:  # POP
                     gas -= 2
                     if gas < 0:
                         raise OutOfGas("Out of gas")
                     pop()
+                elif op == 0x57:  # JUMPI
+                    gas -= 10
+                    if gas < 0:
+                        raise OutOfGas("Out of gas")
+                    at = pop()
+                    if pop():
+                        if at >= len(message.code) or code[at] != JUMPDEST:
+                            raise InvalidJumpDestination("Invalid Jump Destination")
+                        begins = begins or instructions(message.code)
+                        if not begins.begin_at(at):
+                            raise InvalidInstruction("Jump resulted in invalid instruction")
+                        pc = at
+                elif op == 0x56:  # JUMP
+                    gas -= 8
+                    if gas < 0:
+                        raise OutOfGas("Out of gas")
+                    at = pop()
+                    if at >= len(message.code) or code[at] != JUMPDEST:
+                        raise InvalidJumpDestination("Invalid Jump Destination")
+                    begins = begins or instructions(message.code)
+                    if not begins.begin_at(at):
+                        raise InvalidInstruction("Jump resulted in invalid instruction")
+                    pc = at
                 elif op == 0x54:  # SLOAD
                     slot = pop()
                     gas -= COLD_SLOAD if accounts.access_storage(address, slot) else WARM_READ
@@ -235,13 +242,6 @@ def run(frame: Any) -> None:
                         raise OutOfGas("Out of gas")
                     if current != value:
                         accounts.set_storage(address, slot, value)
-                elif op == 0x5F:  # PUSH0
-                    gas -= 2
-                    if gas < 0:
-                        raise OutOfGas("Out of gas")
-                    if len(stack) >= STACK_LIMIT:
-                        raise FullStack("Stack limit reached")
-                    push(0)
                 elif op == 0x5A:  # GAS
                     gas -= 2
                     if gas < 0:
