@@ -7,8 +7,9 @@ DEV := $(VENV)/.ready-dev
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 ARGS ?=
 SEEDS ?= 2000
+COUNT ?= 100
 .DEFAULT_GOAL := help
-.PHONY: help devnet soak operations fuzz sim sim-mutants test test-kill test-tamper test-web3 check conformance format lint types imports bench bench-worst-case bench-catchup bench-scale lock contracts clean
+.PHONY: help devnet soak soak-kill operations fuzz sim sim-mutants test test-kill test-tamper test-web3 check conformance format lint types imports bench bench-worst-case bench-catchup bench-scale lock contracts clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -64,6 +65,9 @@ imports: $(DEV) ## the layers, by import-linter
 soak: $(RUN) ## ten minutes of real faults on four and on seven validators under load (ARGS=--duration-s=60)
 	$(BIN)/gridpact devnet perturb soak-4 $(ARGS)
 	$(BIN)/gridpact devnet perturb soak-7 $(ARGS)
+
+soak-kill: $(DEV) ## kill -9 of one, two or all four validators under full load, COUNT=100 times
+	$(BIN)/python -m benchmarks.soak.kill --count $(COUNT) $(ARGS)
 
 operations: $(DEV) ## run the commands of docs/operations.md (ARGS=--rewrite renews what they print)
 	$(BIN)/python -m tests.devnet.operations $(ARGS)
