@@ -24,14 +24,16 @@ def transfer_data(to: str, amount: int) -> str:
     return "0xa9059cbb" + to[2:].lower().rjust(64, "0") + f"{amount:064x}"
 
 
-def sign(account: LocalAccount, *, chain_id: int, nonce: int, to: str | None, data: str, gas: int = GAS) -> str:
-    """Return a signed type-2 transaction as hexadecimal text; `to` None creates a contract."""
+def sign(
+    account: LocalAccount, *, chain_id: int, nonce: int, to: str | None, data: str, gas: int = GAS, fee: int = 0
+) -> str:
+    """Return a signed type-2 transaction as hexadecimal text; `to` None creates a contract, `fee` is wei a gas."""
     fields: dict[str, Any] = {
         "type": 2,
         "chainId": chain_id,
         "nonce": nonce,
         "gas": gas,
-        "maxFeePerGas": 0,
+        "maxFeePerGas": fee,
         "maxPriorityFeePerGas": 0,
         "value": 0,
         "data": data,

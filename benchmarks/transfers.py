@@ -6,7 +6,6 @@ TLS on, write-ahead log and database synced, the load generator on the same mach
 from __future__ import annotations
 
 import asyncio
-import statistics
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -42,11 +41,23 @@ class Throughput:
 class Run:
     """A token on the chain, and the accounts that send it, with their next nonces."""
 
-    def __init__(self, nodes: list[Node], chain_id: int, token: str, senders: list[LocalAccount]) -> None:
+    def __init__(
+        self,
+        nodes: list[Node],
+        chain_id: int,
+        token: str,
+        senders: list[LocalAccount],
+        fee: int,
+        in_flight: int,
+        batch: int,
+    ) -> None:
         self.nodes = nodes
         self.chain_id = chain_id
         self.token = token
         self.senders = senders
+        self.fee = fee
+        self.in_flight = in_flight
+        self.batch = batch
         self.nonces: dict[str, int] = {}
 
     async def read_nonces(self) -> None:
@@ -60,25 +71,32 @@ class Run:
         sender, to = self.senders[index % SENDERS], self.senders[(index + 1) % SENDERS]
         nonce = self.nonces[sender.address]
         self.nonces[sender.address] = nonce + 1
-        return sign(sender, chain_id=self.chain_id, nonce=nonce, to=self.token, data=transfer_data(to.address, 1))
+        data = transfer_data(to.address, 1)
+        return sign(sender, chain_id=self.chain_id, nonce=nonce, to=self.token, data=data, fee=self.fee)
 
 
-async def deploy(nodes: list[Node], compiled: Mapping[str, Any]) -> Run:
+async def deploy(
+    nodes: list[Node], compiled: Mapping[str, Any], *, fee: int = 0, in_flight: int = IN_FLIGHT, batch: int = BATCH
+) -> Run:
     """Deploy the test token and give every sender some of it.
 
     Args:
         nodes: the validators' RPC.
         compiled: the token's artifact; its constructor takes name, symbol and supply.
+        fee: what a transaction offers, in wei a gas.
+        in_flight: how many transactions may be submitted and not yet seen in a block.
+        batch: how many are submitted in one request.
     """
     senders = accounts(SENDERS)
     chain_id = int(await nodes[0].call("eth_chainId"), 16)
-    run = Run(nodes, chain_id, "", senders)
+    run = Run(nodes, chain_id, "", senders, fee, in_flight, batch)
     await run.read_nonces()
     owner = senders[0]
     nonce = run.nonces[owner.address]
     code = compiled["bytecode"] + constructor_arguments(compiled["abi"])
     created = await nodes[0].call(
-        "eth_sendRawTransaction", sign(owner, chain_id=chain_id, nonce=nonce, to=None, data=code, gas=3_000_000)
+        "eth_sendRawTransaction",
+        sign(owner, chain_id=chain_id, nonce=nonce, to=None, data=code, gas=3_000_000, fee=fee),
     )
     receipt = await wait_for_receipt(nodes[0], created)
     run.token = receipt["contractAddress"]
@@ -87,7 +105,7 @@ async def deploy(nodes: list[Node], compiled: Mapping[str, Any]) -> Run:
         data = transfer_data(sender.address, 10**9)
         last = await nodes[0].call(
             "eth_sendRawTransaction",
-            sign(owner, chain_id=chain_id, nonce=nonce + offset, to=run.token, data=data),
+            sign(owner, chain_id=chain_id, nonce=nonce + offset, to=run.token, data=data, fee=fee),
         )
     await wait_for_receipt(nodes[0], last)
     await run.read_nonces()
@@ -142,7 +160,7 @@ class CommitCounter:
 async def throughput(run: Run, transfers: int) -> Throughput:
     """Submit `transfers` signed transfers in batches over all nodes; time them until the last is committed."""
     signed = [run.next_transfer(i) for i in range(transfers)]
-    groups = [signed[i : i + BATCH] for i in range(0, transfers, BATCH)]
+    groups = [signed[i : i + run.batch] for i in range(0, transfers, run.batch)]
     counter = CommitCounter(run.nodes[0], int(await run.nodes[0].call("eth_blockNumber"), 16))
     started = time.perf_counter()
     submitted = 0
@@ -150,7 +168,7 @@ async def throughput(run: Run, transfers: int) -> Throughput:
         node = run.nodes[number % len(run.nodes)]
         await node.batch([("eth_sendRawTransaction", [raw]) for raw in group])
         submitted += len(group)
-        while submitted - await counter.poll() > IN_FLIGHT:
+        while submitted - await counter.poll() > run.in_flight:
             await asyncio.sleep(POLL_S)
     while await counter.poll() < transfers:
         if time.perf_counter() - started > DEADLINE_S:
@@ -174,17 +192,3 @@ async def latency(session: aiohttp.ClientSession, run: Run, rounds: int) -> list
                 await socket.receive_json()
             taken.append((time.perf_counter() - started) * 1000)
     return sorted(taken)
-
-
-def summary(figures: list[Throughput], milliseconds: list[float]) -> str:
-    """Return the lines to print: transfers per second with its spread, and latency."""
-    rates = [figure.per_second for figure in figures]
-    blocks = sum(figure.blocks for figure in figures)
-    transfers = sum(figure.transfers for figure in figures)
-    tail = milliseconds[int(0.99 * len(milliseconds))]
-    return (
-        f"committed ERC-20 transfers/s: median {statistics.median(rates):.0f}, "
-        f"runs {', '.join(f'{rate:.0f}' for rate in rates)} ({transfers} transfers in {blocks} blocks)\n"
-        f"submit to receipt, one in flight: p50 {statistics.median(milliseconds):.1f} ms, p99 {tail:.1f} ms "
-        f"({len(milliseconds)} rounds)"
-    )

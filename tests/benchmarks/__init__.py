@@ -1,0 +1,1 @@
+"""The benchmarks, as far as they need no measurement."""
