@@ -1,7 +1,8 @@
 """Heavy reads off the event loop, in a few processes with a bounded queue.
 
-Processes, because threads share the interpreter lock with the votes. Each starts with the first read that finds no
-other idle, and is replaced at the next read when it has ended: too long a read, too much memory, killed.
+Processes, because threads share the interpreter lock with the votes. One starts with the first read that finds the
+others busy and none starting, and is replaced at a later read when it has ended: too long a read, too much memory,
+killed.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ Ts = TypeVarTuple("Ts")
 
 READERS = 2  # so that one long read does not hold all others
 MAX_WAITING = 64  # reads in the queue; a caller beyond them hears at once that the node is busy
+GRACE_S = 30  # for a process that cannot end itself: it is stopped, or hangs while it starts
 STREAM_BYTES = 1024 * 1024  # of an answer, read at once
 
 log = logging.getLogger("rpc")
@@ -86,7 +88,7 @@ class ReadPool:
         frame = pickle.dumps((function, args), pickle.HIGHEST_PROTOCOL)
         job = _Job(frame, asyncio.get_running_loop().create_future())
         self._waiting.append(job)
-        if self._idle:
+        if self._idle and (self._idle[-1].warm or self._busy_are_warm()):
             task = asyncio.create_task(self._work(self._idle.pop()))
             self._working.add(task)
             task.add_done_callback(self._working.discard)
@@ -103,6 +105,9 @@ class ReadPool:
         error = kind.__new__(kind, *arguments)  # as it was raised; its class may take other arguments
         vars(error).update(attributes)
         raise error
+
+    def _busy_are_warm(self) -> bool:
+        return all(process.warm for process in self._processes if process not in self._idle)
 
     async def _work(self, process: _Process) -> None:
         """Answer what waits with one process; while it starts, others may be quicker."""
@@ -141,6 +146,12 @@ class _Process:
         self._store = store
         self._order = order
         self._child: subprocess.Popen[bytes] | None = None
+        self._answers = False
+
+    @property
+    def warm(self) -> bool:
+        """Whether there is a process that has started."""
+        return self._answers and self._child is not None and self._child.poll() is None
 
     async def ready(self) -> None:
         """Start the process, if there is none that lives.
@@ -148,7 +159,7 @@ class _Process:
         Raises:
             RpcError: it cannot start.
         """
-        if self._child is not None and self._child.poll() is None:
+        if self.warm:
             return
         await self.end()
         ours, theirs = socket.socketpair()
@@ -160,6 +171,7 @@ class _Process:
                 self._writer.close()
                 raise RpcError(INTERNAL_ERROR, f"internal error: no reading process can start: {error}") from None
         await self.ask(pickle.dumps(self._order, pickle.HIGHEST_PROTOCOL))
+        self._answers = True
 
     async def ask(self, frame: bytes) -> bytes:
         """Return the answer to a frame.
@@ -169,11 +181,12 @@ class _Process:
             RpcError: the process ended.
         """
         try:
-            self._writer.write(len(frame).to_bytes(LENGTH_BYTES, "big") + frame)
-            await self._writer.drain()
-            length = await self._reader.readexactly(LENGTH_BYTES)
-            return await self._reader.readexactly(int.from_bytes(length, "big"))
-        except (OSError, EOFError):
+            async with asyncio.timeout(self._order.max_seconds + GRACE_S):
+                self._writer.write(len(frame).to_bytes(LENGTH_BYTES, "big") + frame)
+                await self._writer.drain()
+                length = await self._reader.readexactly(LENGTH_BYTES)
+                return await self._reader.readexactly(int.from_bytes(length, "big"))
+        except (OSError, EOFError):  # a TimeoutError is an OSError
             status = await self.end()
         log.warning("a reading process ended", extra={"status": status})
         if status == -signal.SIGALRM:
@@ -185,6 +198,7 @@ class _Process:
     async def end(self) -> int | None:
         """Kill the process, which only reads, and return its status as `subprocess` gives it; None if there is none."""
         child, self._child = self._child, None
+        self._answers = False
         if child is None:
             return None
         self._writer.close()

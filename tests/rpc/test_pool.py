@@ -195,6 +195,8 @@ def test_a_long_read_does_not_hold_the_others_and_closing_ends_both(
 
     async def job() -> None:
         pool = pool_of(chain)
+        first = [pool.run(read_functions.process_id) for _ in range(3)]
+        assert len(set(await asyncio.gather(*first))) == 1  # while one starts, no other does
         long = asyncio.create_task(pool.run(read_functions.wait_for, fifo))
         with await asyncio.to_thread(fifo.open, "w"):
             other = await pool.run(read_functions.process_id)
@@ -229,6 +231,18 @@ def test_a_process_that_was_killed_meanwhile_is_replaced_and_nobody_hears_of_it(
     before = runner.run(pool.run(read_functions.process_id))
     os.kill(before, signal.SIGKILL)
     wait_for_end(before)
+    assert runner.run(pool.run(read_functions.process_id)) != before
+
+
+def test_a_process_that_hangs_is_killed(
+    runner: asyncio.Runner, pool: ReadPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = runner.run(pool.run(read_functions.process_id))
+    os.kill(before, signal.SIGSTOP)  # its own alarm does not end it now
+    with monkeypatch.context() as patch:
+        patch.setattr("node.rpc.pool.GRACE_S", 0.1 - PATIENCE_S)
+        with pytest.raises(RpcError, match="ended with status -9"):
+            runner.run(pool.run(read_functions.head_height))
     assert runner.run(pool.run(read_functions.process_id)) != before
 
 
