@@ -80,6 +80,8 @@ bench: $(DEV) requirements-bench.lock ## measure P1 to P4 and P8 to P10 (ARGS=--
 	$(PIP) install --require-hashes -r requirements-bench.lock
 	$(BIN)/python -m benchmarks $(ARGS)
 	$(BIN)/python -m benchmarks.execution $(filter --keep,$(ARGS))
+	$(BIN)/python -m benchmarks.start $(filter --keep,$(ARGS))
+	$(BIN)/python -m benchmarks.disk $(filter --keep,$(ARGS))
 
 bench-scale: $(DEV) ## simulate 4 to 100 validators on lines of 1 Mbit/s (ARGS=--update writes docs/scale.md)
 	$(BIN)/python -m benchmarks.scale $(ARGS)

@@ -1,0 +1,72 @@
+"""P9: `gridpact devnet up` in a fresh folder, until the first transaction is committed."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import statistics
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+import aiohttp
+
+from benchmarks import machine
+from benchmarks.__main__ import GRIDPACT, devnet
+from benchmarks.ethereum import Node, accounts, sign
+from benchmarks.results import Result, show
+
+RPC_PORT = 20645
+RUNS = 3
+
+
+async def commit_one() -> None:
+    """Send one transfer as soon as a node answers, and return when it has a receipt."""
+    (sender,) = accounts(1)
+    async with aiohttp.ClientSession() as session:
+        node = Node(session, f"http://127.0.0.1:{RPC_PORT}")
+        chain_id = int(await node.call("eth_chainId"), 16)
+        raw = sign(sender, chain_id=chain_id, nonce=0, to="0x" + "11" * 20, data="0x")
+        sent = await node.call("eth_sendRawTransaction", raw)
+        while await node.call("eth_getTransactionReceipt", sent) is None:
+            await asyncio.sleep(0.01)
+
+
+def measure() -> float:
+    """Return the seconds of one start."""
+    with tempfile.TemporaryDirectory(dir=Path.cwd(), prefix=".bench-") as folder:
+        data = Path(folder) / "devnet"
+        started = time.perf_counter()
+        try:
+            command = [
+                GRIDPACT,
+                "devnet",
+                "up",
+                "--no-market",
+                "--detach",
+                "--rpc-port",
+                str(RPC_PORT),
+                "--data",
+                str(data),
+            ]
+            subprocess.run(command, check=True, capture_output=True)
+            asyncio.run(commit_one())
+            return time.perf_counter() - started
+        finally:
+            devnet("down", data=data)
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--keep", action="store_true", help="keep the figures in benchmarks/results")
+    options = parser.parse_args()
+    runs = [measure() for _ in range(RUNS)]
+    what = "devnet up in a fresh folder, to the first committed transaction"
+    about = machine.describe(Path.cwd())
+    show(Result("P9", what, statistics.median(runs), "s", "≤ 6 s", runs, {}, about), keep=options.keep)
+
+
+if __name__ == "__main__":
+    main()
