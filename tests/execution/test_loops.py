@@ -90,12 +90,9 @@ def some_program(chance: random.Random, size: int) -> bytes:
             )
             height += 1
         elif kind < 0.45:
-            init = deploying(assemble(*chance.choices([1, "ADD", "CALLER", "SSTORE", "SELFDESTRUCT", b"\xef"], k=4)))[
-                :32
-            ]
-            code += assemble(
-                int.from_bytes(init.ljust(32, b"\0"), "big"), 0, "MSTORE", 32, 0, chance.randrange(2), "CREATE"
-            )
+            runtime = assemble(*chance.choices(RUNTIME, k=4))
+            init = int.from_bytes(deploying(runtime)[:32].ljust(32, b"\0"), "big")
+            code += assemble(init, 0, "MSTORE", 32, 0, chance.randrange(2), "CREATE")
             height += 1
         elif kind < 0.5:
             slot, word = chance.randrange(6), chance.choice([0, 0, 1, 9])
