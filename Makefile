@@ -8,8 +8,9 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 ARGS ?=
 SEEDS ?= 2000
 COUNT ?= 100
+TX ?= 1000000
 .DEFAULT_GOAL := help
-.PHONY: help devnet soak soak-kill operations fuzz sim sim-mutants test test-kill test-tamper test-web3 check conformance format lint types imports bench bench-worst-case bench-catchup bench-scale lock contracts clean
+.PHONY: help devnet soak soak-kill soak-chain operations fuzz sim sim-mutants test test-kill test-tamper test-web3 check conformance format lint types imports bench bench-worst-case bench-catchup bench-scale lock contracts clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -68,6 +69,9 @@ soak: $(RUN) ## ten minutes of real faults on four and on seven validators under
 
 soak-kill: $(DEV) ## kill -9 of one, two or all four validators under full load, COUNT=100 times
 	$(BIN)/python -m benchmarks.soak.kill --count $(COUNT) $(ARGS)
+
+soak-chain: $(DEV) ## TX=1000000 transfers on one chain: speed, memory and disk as it grows (ARGS=--keep)
+	$(BIN)/python -m benchmarks.soak.chain --transfers $(TX) $(ARGS)
 
 operations: $(DEV) ## run the commands of docs/operations.md (ARGS=--rewrite renews what they print)
 	$(BIN)/python -m tests.devnet.operations $(ARGS)

@@ -32,11 +32,13 @@ class TokenSenders:
         token: the contract's address (20 bytes).
         keys: the senders' private keys (32 bytes each).
         nonces: the next nonce of each.
+        fee: what they offer, in wei a gas.
     """
 
-    def __init__(self, chain_id: int, token: bytes, keys: Sequence[bytes], nonces: Sequence[int]) -> None:
+    def __init__(self, chain_id: int, token: bytes, keys: Sequence[bytes], nonces: Sequence[int], fee: int = 0) -> None:
         self._chain_id = chain_id
         self._token = token
+        self._fee = fee
         self._keys = [PrivateKey(key) for key in keys]
         self._nonces = list(nonces)
         addresses = [keccak(key.public_key.format(compressed=False)[1:])[12:] for key in self._keys]
@@ -53,7 +55,7 @@ class TokenSenders:
         self._turn = (index + 1) % len(self._keys)
         nonce = self._nonces[index]
         self._nonces[index] = nonce + 1
-        fields: list[object] = [self._chain_id, nonce, 0, 0, GAS, self._token, 0, self._data[index], []]
+        fields: list[object] = [self._chain_id, nonce, 0, self._fee, GAS, self._token, 0, self._data[index], []]
         signed = self._keys[index].sign_recoverable(keccak(b"\2" + rlp.encode(fields)), hasher=None)
         r, s = (int.from_bytes(signed[at : at + 32], "big") for at in (0, 32))
         raw = b"\2" + rlp.encode([*fields, signed[64], r, s])

@@ -12,7 +12,7 @@ from pathlib import Path
 from time import perf_counter
 
 from benchmarks.machine import processor
-from benchmarks.scale.plot import Chart, Series, svg
+from benchmarks.plot import Chart, Series, svg
 from benchmarks.scale.simulation import Figures, Setting, measure_costs, simulate
 from benchmarks.scale.validator import Costs
 

@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import io
-import json
 import random
 import statistics
 import sys
@@ -26,20 +24,14 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-from rich.console import Console
 
-import contracts
-from benchmarks import machine, transfers
+from benchmarks import machine
 from benchmarks.ethereum import Node
-from benchmarks.presigned import TokenSenders
 from benchmarks.soak.load import AWAY, BATCH, Chain, Load, blocks
-from devnet.layout import Options, Place
+from benchmarks.validators import devnet_in, token_senders
 from devnet.processes import DevnetError
-from devnet.run import Devnet
-from devnet.scenario import find_scenario, load_scenario
 
 RPC_PORT = 20845
-ARTIFACT = Path(contracts.__file__).parent / "artifacts" / "TestToken.json"
 VICTIMS = (1, 2, 4)  # how many fall at once …
 WEIGHTS = (16, 3, 1)  # … and how often
 AGAIN = 0.15  # the share of kills after which a victim is killed once more while it starts
@@ -93,10 +85,7 @@ class Soak:
     """
 
     def __init__(self, root: Path, rpc_port: int, seed: int, say: Callable[[str], None]) -> None:
-        scenario = load_scenario(find_scenario("street"))
-        self._devnet = Devnet(
-            Place(root, scenario, Options(rpc_port=rpc_port, market=False)), Console(file=io.StringIO())
-        )
+        self._devnet = devnet_in(root, rpc_port)
         self._rng = random.Random(seed)
         self._say = say
         self._chain = Chain()
@@ -122,7 +111,8 @@ class Soak:
         async with aiohttp.ClientSession(timeout=timeout) as session:
             place = self._devnet.place
             self._nodes = [Node(session, f"http://{place.rpc(index)}") for index in range(place.count)]
-            load = await self._prepare()
+            senders = await token_senders(self._nodes)
+            load = Load(self._nodes, senders, self._chain, int(await self._nodes[0].call("eth_blockNumber"), 16))
             started = time.monotonic()
             async with load.running():
                 while self._tally.struck.total() < count:
@@ -139,14 +129,6 @@ class Soak:
                 f"heads equal at height {self._chain.head}; all {len(load.committed)} transfers on all "
                 f"{len(self._nodes)} nodes where they were first seen"
             )
-
-    async def _prepare(self) -> Load:
-        run = await transfers.deploy(self._nodes, json.loads(ARTIFACT.read_text(encoding="utf-8")))
-        keys = [bytes(sender.key) for sender in run.senders]
-        nonces = [run.nonces[sender.address] for sender in run.senders]
-        senders = TokenSenders(run.chain_id, bytes.fromhex(run.token[2:]), keys, nonces)
-        height = int(await self._nodes[0].call("eth_blockNumber"), 16)
-        return Load(self._nodes, senders, self._chain, height)
 
     # -- a kill
 
