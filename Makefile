@@ -80,12 +80,9 @@ fuzz: $(DEV) requirements-fuzz.lock ## let atheris attack every decoder (ARGS=-m
 	$(PIP) install --require-hashes -r requirements-fuzz.lock
 	$(BIN)/python -m tests.fuzz.all $(or $(ARGS),-max_total_time=20)
 
-bench: $(DEV) requirements-bench.lock ## measure P1 to P4 and P8 to P10 (ARGS=--peers: beside other chains, ARGS=--keep: keep the figures)
+bench: $(DEV) requirements-bench.lock ## measure P1 to P4 and P8 to P10 (ARGS="committed --peers" for one of them, ARGS=--keep)
 	$(PIP) install --require-hashes -r requirements-bench.lock
 	$(BIN)/python -m benchmarks $(ARGS)
-	$(BIN)/python -m benchmarks.execution $(filter --keep,$(ARGS))
-	$(BIN)/python -m benchmarks.start $(filter --keep,$(ARGS))
-	$(BIN)/python -m benchmarks.disk $(filter --keep,$(ARGS))
 
 bench-scale: $(DEV) ## simulate 4 to 100 validators on lines of 1 Mbit/s (ARGS=--update writes docs/scale.md)
 	$(BIN)/python -m benchmarks.scale $(ARGS)

@@ -16,7 +16,7 @@ import aiohttp
 import lmdb
 
 from benchmarks import machine, transfers
-from benchmarks.__main__ import ARTIFACTS, RPC_PORT, devnet
+from benchmarks.devnets import ARTIFACTS, RPC_PORT, devnet
 from benchmarks.ethereum import Node
 from benchmarks.results import Result, show
 from node.config import DATABASE_NAME, WAL_NAME

@@ -11,6 +11,7 @@ from eth_account.signers.local import LocalAccount
 
 MNEMONIC = "test test test test test test test test test test test junk"  # the devnet's funded accounts
 GAS = 100_000
+JSON = {"Content-Type": "application/json"}
 
 
 def accounts(count: int) -> list[LocalAccount]:
@@ -72,6 +73,17 @@ class Node:
             if "error" in row:
                 raise RpcError(f"{self.url}: {row['error']}")
         return [row["result"] for row in rows]
+
+    async def post(self, body: bytes) -> None:
+        """Send a batch that is encoded already.
+
+        Raises:
+            RpcError: there is an error in the answer.
+        """
+        async with self.session.post(self.url, data=body, headers=JSON) as answer:
+            found = await answer.read()
+        if b'"error"' in found:
+            raise RpcError(f"{self.url}: {found[:300].decode(errors='replace')}")
 
     async def call(self, name: str, *params: Any) -> Any:
         """Call one method."""

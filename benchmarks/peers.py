@@ -1,15 +1,18 @@
 """Development chains of npm under the same load generator: anvil, Hardhat's node, ganache.
 
-npm installs them, at fixed versions, into `benchmarks/peers/`; the product needs none of them.
+npm installs them into `.bench-peers/` as `benchmarks/peers/package-lock.json` says; the product needs none of them.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import resource
+import shutil
 import signal
 import socket
+import statistics
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,88 +23,87 @@ import aiohttp
 
 from benchmarks import transfers
 from benchmarks.ethereum import MNEMONIC, Node
+from benchmarks.transfers import Throughput
 
-FOLDER = Path(__file__).with_name("peers")
+FOLDER = Path(__file__).with_name("peers")  # what is installed: versions and checksums, no registry named
+INSTALLED = Path.cwd() / ".bench-peers"
 PORT = 20745
-FEE = 10**11  # wei a gas: above every chain's base fee
+FEE = 10**13  # wei a gas: above any base fee that full blocks reach in these runs
 START_S = 60.0
-MEMORY_BYTES = 64 << 30  # of address space, most of which is never touched
-IN_FLIGHT = 3_000
+GIB = 1 << 30
+HEAP_MIB = 4_096  # of a chain in JavaScript
+IN_FLIGHT = 4_000  # a chain with a block a second needs more on its way than a second's transfers
 RAISED_GAS = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """A chain: its name with how it mines, the command, and the count of transfers that it is given.
+    """A chain: its name with how it mines, the command, its bound on address space, and how it is loaded.
 
-    One that mines a transaction as it arrives takes the next nonce only, and a batch's requests in any order: its
-    batches hold one transaction a sender.
+    One that mines a transaction as it arrives takes the next nonce only, and the requests of a batch in any order: it
+    gets a transaction a request.
     """
 
     name: str
     command: Sequence[str]
-    count: int
+    address_bytes: int
     batch: int = transfers.BATCH
 
 
+_ANVIL = ("anvil", "--silent", "--block-time", "1", "--port", str(PORT))
+_GANACHE = ("ganache", "--logging.quiet", "--wallet.mnemonic", MNEMONIC, "--server.port", str(PORT))
 PEERS = (
-    Peer("anvil, a block a second", ("anvil", "--silent", "--block-time", "1", "--port", str(PORT)), 5_000),
-    Peer(
-        "anvil, a block a second, gas limit 1,000 million",
-        ("anvil", "--silent", "--block-time", "1", "--gas-limit", str(RAISED_GAS), "--port", str(PORT)),
-        5_000,
-    ),
-    Peer("Hardhat node, a block a transaction", ("hardhat", "node", "--port", str(PORT)), 1_000, transfers.SENDERS),
-    Peer(
-        "ganache, a block a transaction",
-        ("ganache", "--logging.quiet", "--wallet.mnemonic", MNEMONIC, "--server.port", str(PORT)),
-        1_000,
-        transfers.SENDERS,
-    ),
+    Peer("anvil, a block a second, its own gas limit", _ANVIL, 8 * GIB),
+    Peer("anvil, a block a second, 1,000 Mgas", (*_ANVIL, "--gas-limit", str(RAISED_GAS)), 8 * GIB),
+    Peer("Hardhat node, a block a transaction", ("hardhat", "node", "--port", str(PORT)), 32 * GIB, 1),
+    Peer("ganache, a block a transaction", _GANACHE, 32 * GIB, 1),
 )
 
 
 def install() -> str:
-    """Install the peers; return why that is not possible, empty if it is done."""
+    """Install the peers as their lock file says, if they are not yet; return why that is not possible, or nothing."""
+    lock = "package-lock.json"
+    if _read(INSTALLED / "installed") == _read(FOLDER / lock):
+        return ""
+    INSTALLED.mkdir(exist_ok=True)
+    for path in FOLDER.glob("*.js*"):
+        shutil.copy(path, INSTALLED)
     try:
-        subprocess.run(
-            ["npm", "install", "--no-save", "--no-audit", "--no-fund"],
-            cwd=FOLDER,
-            check=True,
-            capture_output=True,
-            text=True,
-        )
+        command = ["npm", "ci", "--no-audit", "--no-fund"]
+        subprocess.run(command, cwd=INSTALLED, check=True, capture_output=True, text=True)
     except FileNotFoundError:
         return "npm is not installed"
     except subprocess.CalledProcessError as error:
-        return f"npm install: {error.stderr.strip()[-200:]}"
+        return f"npm ci: {error.stderr.strip()[-200:]}"
+    shutil.copy(FOLDER / lock, INSTALLED / "installed")
     return ""
+
+
+def _read(path: Path) -> bytes | None:
+    return path.read_bytes() if path.is_file() else None
 
 
 @contextlib.contextmanager
 def _running(peer: Peer) -> Iterator[None]:
     def limit() -> None:
-        resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+        resource.setrlimit(resource.RLIMIT_AS, (peer.address_bytes, peer.address_bytes))
 
-    command = [str(FOLDER / "node_modules" / ".bin" / peer.command[0]), *peer.command[1:]]
     process = subprocess.Popen(
-        command,
-        cwd=FOLDER,
+        [str(INSTALLED / "node_modules" / ".bin" / peer.command[0]), *peer.command[1:]],
+        cwd=INSTALLED,
+        stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         preexec_fn=limit,
         start_new_session=True,
+        env={**os.environ, "NODE_OPTIONS": f"--max-old-space-size={HEAP_MIB}"},
     )
     try:
         yield
     finally:
         with contextlib.suppress(ProcessLookupError):
-            process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+            os.killpg(process.pid, signal.SIGKILL)  # the command is often a wrapper; nothing of it is kept
+        process.wait()
 
 
 async def _answers() -> None:
@@ -117,18 +119,38 @@ async def _answers() -> None:
             await asyncio.sleep(0.1)
 
 
-async def measure(compiled: Mapping[str, Any]) -> dict[str, str]:
-    """Return what each peer committed a second, or why it could not be measured."""
-    found = {}
+async def measure(compiled: Mapping[str, Any], runs: int, count: int) -> dict[str, list[Throughput] | str]:
+    """Return what each peer committed, or why it could not be measured.
+
+    Args:
+        compiled: the token's artifact.
+        runs: how many, after a shorter one that does not count.
+        count: transfers of each run.
+    """
+    reason = install()
+    if reason:
+        return {peer.name: f"not measured: {reason}" for peer in PEERS}
+    found: dict[str, list[Throughput] | str] = {}
     for peer in PEERS:
         try:
             with _running(peer):
-                await _answers()
-                async with aiohttp.ClientSession() as session:
-                    nodes = [Node(session, f"http://127.0.0.1:{PORT}")]
-                    run = await transfers.deploy(nodes, compiled, fee=FEE, in_flight=IN_FLIGHT, batch=peer.batch)
-                    rates = [await transfers.throughput(run, peer.count) for _ in range(2)]
-            found[peer.name] = f"{max(rate.per_second for rate in rates):,.0f} tx/s (the better of two runs, one node)"
+                found[peer.name] = await _load(peer, compiled, runs, count)
         except Exception as error:  # a peer that cannot be measured is no reason to lose the others' figures
-            found[peer.name] = f"not measured: {type(error).__name__}: {str(error)[:120]}"
+            inner = error.exceptions[0] if isinstance(error, ExceptionGroup) else error
+            found[peer.name] = f"not measured: {type(inner).__name__}: {' '.join(str(inner).split())[:160]}"
     return found
+
+
+async def _load(peer: Peer, compiled: Mapping[str, Any], runs: int, count: int) -> list[Throughput]:
+    await _answers()
+    async with aiohttp.ClientSession() as session:
+        run = await transfers.deploy([Node(session, f"http://127.0.0.1:{PORT}")], compiled, fee=FEE)
+        counts = [max(transfers.SENDERS, count // 4), *[count] * runs]
+        sent = [await transfers.throughput(run, each, in_flight=IN_FLIGHT, batch=peer.batch) for each in counts]
+    return sent[1:]
+
+
+def line(sent: Sequence[Throughput]) -> str:
+    """Return a peer's figures in words."""
+    rates = [each.per_second for each in sent]
+    return f"{statistics.median(rates):,.0f} tx/s (runs {', '.join(f'{rate:,.0f}' for rate in rates)}; one node)"

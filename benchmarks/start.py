@@ -13,7 +13,7 @@ from pathlib import Path
 import aiohttp
 
 from benchmarks import machine
-from benchmarks.__main__ import GRIDPACT, devnet
+from benchmarks.devnets import GRIDPACT, devnet
 from benchmarks.ethereum import Node, accounts, sign
 from benchmarks.results import Result, show
 
