@@ -41,6 +41,9 @@ def verify_command(
     parent_genesis: Annotated[
         list[Path] | None, typer.Option(help="The genesis file of each --parent, in their order; else the directory's.")
     ] = None,
+    execute: Annotated[
+        bool, typer.Option(help="Execute everything again; else only what was signed is checked, much quicker.")
+    ] = True,
     json_: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Check everything that is stored; exit status 1 and the first offence if anything is wrong.
@@ -54,12 +57,18 @@ def verify_command(
     folders, files = parent or [], parent_genesis or []
     if files and len(files) != len(folders):
         raise ConfigError("command line", "--parent-genesis", f"{len(folders)}, one for each --parent")
+    if folders and not execute:
+        raise ConfigError("command line", "--no-execute", "no --parent: what a chain took over is not looked at")
     parents = [
         (folder / DATABASE_NAME, file)
         for folder, file in zip(folders, files or [folder / "genesis.json" for folder in folders], strict=True)
     ]
     report = audit_in_child(
-        data / DATABASE_NAME, genesis or data / "genesis.json", checkpoints=checkpoints, parents=parents
+        data / DATABASE_NAME,
+        genesis or data / "genesis.json",
+        checkpoints=checkpoints,
+        parents=parents,
+        execute=execute,
     )
     if json_:
         typer.echo(json.dumps(report.as_json(), indent=2))

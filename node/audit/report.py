@@ -52,6 +52,7 @@ class AuditReport:
         offence: the first, None if all is well.
         begins: of a continuation: what became of its parent. Of a database made from a snapshot: what was not audited,
             and what is believed. Else empty.
+        executed: whether everything was executed again, and the state compared.
     """
 
     head: int
@@ -60,23 +61,34 @@ class AuditReport:
     supply: tuple[str, ...] = ()
     offence: Offence | None = field(default=None)
     begins: str = ""
+    executed: bool = True
 
     def lines(self) -> list[str]:
         """Return what to print, the verdict last."""
+        if self.offence is not None:
+            bad = self.offence
+            return [f"audit: FAILED at height {bad.height}, chain {bad.chain}, kind {bad.kind}: {bad.detail}"]
+        rows = [self.begins] if self.begins else []
+        rows += self._executed() if self.executed else self._signed()
+        return [*rows, *self.supply, f"audit: ok head {self.head} 0x{self.head_hash.hex()}"]
+
+    def _signed(self) -> list[str]:
         counts = self.counts
-        rows = [
-            *([self.begins] if self.begins else []),
+        return [
+            f"heights {counts.heights}: links, round records, transactions' and receipts' roots",
+            f"transactions {counts.transactions}: {counts.signatures} signatures",
+            f"certificates {counts.certificates}, against validators followed from the genesis file",
+        ]
+
+    def _executed(self) -> list[str]:
+        counts = self.counts
+        return [
             f"heights {counts.heights}: links, headers, round records, history roots",
             f"transactions {counts.transactions}: {counts.signatures} signatures, admission, executed again",
             f"certificates {counts.certificates}, against validators derived from the audited state",
             f"contract chain {counts.contract_blocks} blocks, ledger chain {counts.ledger_blocks} blocks",
             f"state: {counts.accounts} accounts, {counts.slots} slots, {counts.trie_nodes} trie nodes, root rebuilt",
-            *self.supply,
         ]
-        if self.offence is None:
-            return [*rows, f"audit: ok head {self.head} 0x{self.head_hash.hex()}"]
-        bad = self.offence
-        return [f"audit: FAILED at height {bad.height}, chain {bad.chain}, kind {bad.kind}: {bad.detail}"]
 
     def as_json(self) -> dict[str, Any]:
         """Return the report as plain values."""
@@ -86,6 +98,7 @@ class AuditReport:
             "head_hash": "0x" + self.head_hash.hex(),
             "counts": asdict(self.counts),
             "begins": self.begins,
+            "executed": self.executed,
             "supply": list(self.supply),
             "offence": None if self.offence is None else asdict(self.offence),
         }

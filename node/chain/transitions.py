@@ -8,7 +8,7 @@ certify. So the founders certify the last header of their epoch, it names the ne
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from eth_hash.auto import keccak
@@ -130,11 +130,18 @@ def follow(founders: Sequence[bytes], transitions: Iterable[Transition], domain:
     Raises:
         InvalidTransition: one of them is not certified by the validators of its time, or changes nothing.
     """
+    *_, last = follow_each(founders, transitions, domain)
+    return last
+
+
+def follow_each(founders: Sequence[bytes], transitions: Iterable[Transition], domain: Domain) -> Iterator[ValidatorSet]:
+    """Yield the founders, and the validators after each transition; as `follow`."""
     validators = ValidatorSet(Epoch(0), tuple(sorted(founders)))
+    yield validators
     for step in transitions:
         check_round(step.header, step.record, step.certificate, validators, domain)
         following = next_set(step.record, step.header.number, step.keys)
         if following.epoch == validators.epoch:
             raise InvalidTransition(step.header.number, "the validators stay the same, expected an epoch change")
         validators = following
-    return validators
+        yield validators

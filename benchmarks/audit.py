@@ -1,0 +1,73 @@
+"""P8: `gridpact audit verify` over a chain of token transfers: what was signed, and all of it executed again.
+
+The commands are timed whole, with the start of their processes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+import aiohttp
+
+from benchmarks import machine, transfers
+from benchmarks.__main__ import ARTIFACTS, GRIDPACT, RPC_PORT, devnet
+from benchmarks.ethereum import Node
+from benchmarks.results import Result, show
+
+TRANSFERS = 20_000
+RUNS = 2
+
+
+async def grow() -> None:
+    """Commit the transfers."""
+    compiled = json.loads((ARTIFACTS / "TestToken.json").read_text(encoding="utf-8"))
+    async with aiohttp.ClientSession() as session:
+        run = await transfers.deploy([Node(session, f"http://127.0.0.1:{RPC_PORT + i}") for i in range(4)], compiled)
+        await transfers.throughput(run, TRANSFERS)
+
+
+def verify(folder: Path, *words: str) -> float:
+    """Return the transactions a second that one audit checks.
+
+    Raises:
+        RuntimeError: the audit found something.
+    """
+    started = time.perf_counter()
+    done = subprocess.run(
+        [GRIDPACT, "audit", "verify", str(folder), "--json", *words], capture_output=True, check=False
+    )
+    seconds = time.perf_counter() - started
+    if done.returncode:
+        raise RuntimeError(done.stdout.decode()[-300:] + done.stderr.decode()[-300:])
+    return float(json.loads(done.stdout)["counts"]["transactions"]) / seconds
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--keep", action="store_true", help="keep the figures in benchmarks/results")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(dir=Path.cwd(), prefix=".bench-") as folder:
+        data = Path(folder) / "devnet"
+        try:
+            devnet("up", "--no-market", "--detach", "--rpc-port", str(RPC_PORT), data=data)
+            asyncio.run(grow())
+        finally:
+            devnet("down", data=data)
+        signed = [verify(data / "node-0", "--no-execute") for _ in range(RUNS)]
+        executed = [verify(data / "node-0") for _ in range(RUNS)]
+    about = machine.describe(Path.cwd())
+    what = f"`audit verify --no-execute` of {TRANSFERS:,} transfers"
+    show(Result("P8a", what, max(signed), "tx/s", "≥ 10,000", signed, {}, about), keep=options.keep)
+    what = f"`audit verify` of {TRANSFERS:,} transfers, everything executed again"
+    show(Result("P8b", what, max(executed), "tx/s", "≥ 3,000", executed, {}, about), keep=options.keep)
+
+
+if __name__ == "__main__":
+    main()
