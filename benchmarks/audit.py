@@ -16,7 +16,7 @@ from pathlib import Path
 import aiohttp
 
 from benchmarks import machine, transfers
-from benchmarks.__main__ import ARTIFACTS, GRIDPACT, RPC_PORT, devnet
+from benchmarks.devnets import ARTIFACTS, GRIDPACT, RPC_PORT, devnet
 from benchmarks.ethereum import Node
 from benchmarks.results import Result, show
 
