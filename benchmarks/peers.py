@@ -32,7 +32,7 @@ FEE = 10**13  # wei a gas: above any base fee that full blocks reach in these ru
 START_S = 60.0
 GIB = 1 << 30
 HEAP_MIB = 4_096  # of a chain in JavaScript
-IN_FLIGHT = 4_000  # a chain with a block a second needs more on its way than a second's transfers
+IN_FLIGHT = 8_000  # a chain with a block a second needs more on its way than one block holds
 RAISED_GAS = 1_000_000_000
 
 

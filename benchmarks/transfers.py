@@ -125,7 +125,7 @@ async def wait_for_receipt(node: Node, transaction: str) -> dict[str, str]:
         receipt = await node.call("eth_getTransactionReceipt", transaction)
         if receipt is not None:
             if receipt["status"] != "0x1":
-                raise RuntimeError(f"{transaction} failed: {receipt}")
+                raise RuntimeError(f"{transaction} failed, status {receipt['status']}")
             return dict(receipt)
         await asyncio.sleep(POLL_S)
     raise TimeoutError(f"no receipt for {transaction} within {DEADLINE_S} s")
