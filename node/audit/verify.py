@@ -14,6 +14,7 @@ from consensus.types import Domain, Epoch, ValidatorSet
 from contracts import layout
 from node.admission import check_admissible
 from node.application import assemble, block_environment, make_block_0, make_genesis, validator_keys
+from node.audit.ahead import Ahead, Decoded, reading_ahead
 from node.audit.inheritance import Inheritance, Left
 from node.audit.report import AuditReport, Counts, Offence
 from node.audit.start import NoStart, load_start
@@ -23,7 +24,7 @@ from node.chain.assembly import Parent, SealedBlock
 from node.chain.dual import Chain, route
 from node.chain.header import FIELDS, Header
 from node.chain.rlp import encode_int
-from node.chain.transaction import InvalidTransaction, Transaction, decode_transaction
+from node.chain.transaction import InvalidTransaction, Transaction
 from node.continuation import EVER, Legacy
 from node.execution import Executor, InvalidBlock
 from node.genesis import Genesis
@@ -123,10 +124,7 @@ class Auditor:
             with self._reading():
                 self._check_genesis(view)
                 begins = self._begin(view)
-                for height in range(view.first_height + 1, view.head_height + 1):
-                    self._height = height
-                    self._reached(height)
-                    self._check_height(view, height)
+                self._check_heights(view)
                 self._check_checkpoints(view)
                 if not view.first_height:
                     self._check_sizes(view)
@@ -210,7 +208,15 @@ class Auditor:
         self._domain = Domain(self._genesis.chain_id, sealed.header.hash)
         self._advance(sealed, delta)
 
-    def _check_height(self, view: View, height: int) -> None:
+    def _check_heights(self, view: View) -> None:
+        heights = range(view.first_height + 1, view.head_height + 1)
+        with reading_ahead(view, self._genesis.chain_id, heights, self._reached) as ahead:
+            for height in heights:
+                self._height = height
+                self._reached(height)
+                self._check_height(view, height, ahead)
+
+    def _check_height(self, view: View, height: int, ahead: Ahead) -> None:
         parent = self._previous
         rules = self._rule_book.rules_at(height)
         header = view.header(height)
@@ -223,7 +229,7 @@ class Auditor:
         self._expect(
             list_root(raws) == header.transactions_root, ROUND, "body", "not the transactions that the header names"
         )
-        transactions = self._decode(raws, rules)
+        transactions = self._admitted(ahead.take(height, raws), rules)
         senders = view.senders(height)
         self._expect(
             senders == tuple(tx.sender for tx in transactions),
@@ -285,15 +291,16 @@ class Auditor:
             f"time {header.timestamp} is before its parent's",
         )
 
-    def _decode(self, raws: Iterable[bytes], rules: Rules) -> list[Transaction]:
+    def _admitted(self, decoded: Iterable[Decoded], rules: Rules) -> list[Transaction]:
+        """Return the transactions of a height, each of which must be one that the rules admit."""
         transactions = []
-        for index, raw in enumerate(raws):
-            chain = ROUND
+        for index, tx in enumerate(decoded):
+            if isinstance(tx, str):
+                raise self._fail(ROUND, "transaction", f"transaction {index}: {tx}")
             try:
-                tx = decode_transaction(raw, rules.chain_id)
-                chain = _name(route(tx.to, rules.contract_domain))
                 check_admissible(tx, self._state, rules)
             except InvalidTransaction as error:
+                chain = _name(route(tx.to, rules.contract_domain))
                 raise self._fail(chain, "transaction", f"transaction {index}: {error.reason}") from None
             transactions.append(tx)
             self._counts.signatures += 1
