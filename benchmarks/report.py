@@ -1,13 +1,17 @@
-"""Writes the kept figures into docs/performance.md: `python -m benchmarks.report`."""
+"""Writes the kept figures into docs/performance.md and draws two of them: `python -m benchmarks.report`."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import statistics
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from benchmarks.bars import Bar, svg
+from benchmarks.committed import OURS
 from benchmarks.results import Result, kept
 
-PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
+DOCS = Path(__file__).parents[1] / "docs"
+PAGE = DOCS / "performance.md"
 BEGIN, END = "<!-- figures: python -m benchmarks.report -->", "<!-- end of figures -->"
 
 
@@ -38,9 +42,38 @@ def rewritten(page: str, results: Sequence[Result]) -> str:
     return f"{before}{BEGIN}\n{table(results)}\n{END}{after}"
 
 
+def plots(results: Sequence[Result]) -> Mapping[str, str]:
+    """Return what is drawn, by file name: P1 beside other chains, and where a transfer's time goes, if measured."""
+    by_claim = {result.claim: result for result in results}
+    found = {}
+    if "P1" in by_claim:
+        found["committed.svg"] = committed(by_claim["P1"])
+    if "profile" in by_claim:
+        found["profile.svg"] = profile(by_claim["profile"])
+    return found
+
+
+def committed(result: Result) -> str:
+    """Draw the median of each chain's runs; the first is ours."""
+    medians = {name: statistics.median(y for _, y in points) for name, points in result.series.items()}
+    rows = [Bar(name, rate, f"{rate:,.0f} tx/s", int(name != OURS)) for name, rate in medians.items()]
+    return svg("Committed ERC-20 transfers a second, the same load on the same machine", rows)
+
+
+def profile(result: Result) -> str:
+    """Draw each room's CPU time."""
+    sizes = {name: points[0][1] for name, points in result.series.items()}
+    rows = [Bar(name, micro, f"{micro:,.0f} µs, {micro / result.figure:.0%}") for name, micro in sizes.items()]
+    title = f"CPU time of one committed transfer, four validators together: {result.figure:,.0f} µs"
+    return svg(title, sorted(rows, key=lambda row: -row.figure))
+
+
 def main() -> None:
-    """Rewrite the page."""
-    PAGE.write_text(rewritten(PAGE.read_text(encoding="utf-8"), kept()), encoding="utf-8")
+    """Rewrite the page and the plots."""
+    results = kept()
+    PAGE.write_text(rewritten(PAGE.read_text(encoding="utf-8"), results), encoding="utf-8")
+    for name, drawn in plots(results).items():
+        (DOCS / name).write_text(drawn, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from xml.etree import ElementTree
+
 import pytest
 
-from benchmarks.report import BEGIN, END, rewritten
+from benchmarks.committed import OURS
+from benchmarks.report import BEGIN, END, plots, rewritten
 from benchmarks.results import Result
 
 SAMPLE = Result(
@@ -38,3 +42,29 @@ def test_a_page_without_marks_is_left_alone() -> None:
 
 def test_a_result_prints_figure_spread_and_bar() -> None:
     assert SAMPLE.line() == "P1 transfers: 1,234 tx/s (runs 1,200, 1,234, 1,300); bar ≥ 1,000"
+
+
+def test_p1_is_drawn_beside_others_and_a_profile_by_size() -> None:
+    p1 = replace(SAMPLE, series={OURS: [(1, 1200.0), (2, 1300.0)], "anvil <1 s>": [(1, 650.0)]})
+    rooms = {"small": [(0.0, 250.0)], "large": [(0.0, 750.0)]}
+    drawn = plots([p1, replace(SAMPLE, claim="profile", figure=1_000.0, series=rooms)])
+    assert set(drawn) == {"committed.svg", "profile.svg"}
+    assert texts(drawn["committed.svg"])[1:] == [OURS, "1,250 tx/s", "anvil <1 s>", "650 tx/s"]
+    assert texts(drawn["profile.svg"])[1:] == ["large", "750 µs, 75%", "small", "250 µs, 25%"]
+    widths = [float(bar.attrib["width"]) for bar in svg(drawn["profile.svg"]).iter(f"{SVG}rect")][1:]
+    assert widths[0] == pytest.approx(3 * widths[1], abs=0.2)
+
+
+def test_nothing_is_drawn_of_what_was_not_measured() -> None:
+    assert plots([replace(SAMPLE, claim="P4")]) == {}
+
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def svg(text: str) -> ElementTree.Element:
+    return ElementTree.fromstring(text)
+
+
+def texts(text: str) -> list[str | None]:
+    return [each.text for each in svg(text).iter(f"{SVG}text")]
