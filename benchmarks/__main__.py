@@ -1,4 +1,4 @@
-"""`make bench`: the scripts of P1 to P4 and P8 to P10 one after the other, each in a process of its own.
+"""`make bench`: the scripts of P1 to P4, P8 to P10 and the profile one after the other, each in a process of its own.
 
 python -m benchmarks --keep                 # all, figures kept
 python -m benchmarks committed --peers      # one
@@ -17,6 +17,7 @@ SCRIPTS = {
     "audit": "P8 audit",
     "start": "P9 start of a devnet",
     "disk": "P10 bytes on disk",
+    "profile": "where the time of a transfer goes",
 }
 WITH_PEERS = "committed"
 

@@ -39,16 +39,17 @@ def rewritten(page: str, results: Sequence[Result]) -> str:
     _, end, after = rest.partition(END)
     if not (begin and end):
         raise ValueError(f"expected {BEGIN} and {END}")
-    return f"{before}{BEGIN}\n{table(results)}\n{END}{after}"
+    images = "".join(f"\n![{name.removesuffix('.svg')}]({name})\n" for name in plots(results))
+    return f"{before}{BEGIN}\n{table(results)}\n{images}{END}{after}"
 
 
 def plots(results: Sequence[Result]) -> Mapping[str, str]:
     """Return what is drawn, by file name: P1 beside other chains, and where a transfer's time goes, if measured."""
     by_claim = {result.claim: result for result in results}
     found = {}
-    if "P1" in by_claim:
+    if "P1" in by_claim and by_claim["P1"].series:
         found["committed.svg"] = committed(by_claim["P1"])
-    if "profile" in by_claim:
+    if "profile" in by_claim and by_claim["profile"].series:
         found["profile.svg"] = profile(by_claim["profile"])
     return found
 

@@ -53,6 +53,7 @@ def test_p1_is_drawn_beside_others_and_a_profile_by_size() -> None:
     assert texts(drawn["profile.svg"])[1:] == ["large", "750 µs, 75%", "small", "250 µs, 25%"]
     widths = [float(bar.attrib["width"]) for bar in svg(drawn["profile.svg"]).iter(f"{SVG}rect")][1:]
     assert widths[0] == pytest.approx(3 * widths[1], abs=0.2)
+    assert "![committed](committed.svg)" in rewritten(f"{BEGIN}\n{END}", [p1])
 
 
 def test_nothing_is_drawn_of_what_was_not_measured() -> None:
