@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import statistics
 from collections.abc import Mapping
 from dataclasses import replace
@@ -107,6 +108,7 @@ def main() -> None:
     parser.add_argument("--keep", action="store_true", help="keep the figures in benchmarks/results")
     options = parser.parse_args()
     compiled = json.loads(ARTIFACT.read_text(encoding="utf-8"))
+    busy = os.getloadavg()[0]
     with four_validators(RPC_PORT) as devnet:
         found = asyncio.run(
             measure(devnet, compiled, options.runs, options.transfers, options.in_flight, options.latency_rounds)
@@ -115,6 +117,7 @@ def main() -> None:
         others = asyncio.run(peers.measure(compiled, options.runs, options.transfers))
         found["P1"] = beside_peers(found["P1"], others)
     for result in found.values():
+        result = replace(result, beside={**result.beside, "the machine's load average before": f"{busy:.1f}"})
         show(result, keep=options.keep)
 
 

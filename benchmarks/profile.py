@@ -31,7 +31,7 @@ from benchmarks.validators import ARTIFACT, SETTING, four_validators
 from devnet.processes import running
 from devnet.run import Devnet
 
-RPC_PORT = 20845
+RPC_PORT = 21045
 RATE = 50  # samples a second: every one holds the process up for a moment
 OTHER = "event loop, sockets, the rest"
 CALLERS = ""  # encoders: their time is the caller's

@@ -54,7 +54,7 @@ def show(result: Result, *, keep: bool) -> None:
     if keep:
         FOLDER.mkdir(exist_ok=True)
         path = FOLDER / f"{result.claim}.json"
-        path.write_text(json.dumps(asdict(result), indent=1, sort_keys=True) + "\n", encoding="utf-8")
+        path.write_text(json.dumps(asdict(result), indent=1) + "\n", encoding="utf-8")
 
 
 def kept() -> list[Result]:
