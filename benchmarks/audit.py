@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import statistics
 import subprocess
 import tempfile
 import time
@@ -20,8 +21,8 @@ from benchmarks.devnets import ARTIFACTS, GRIDPACT, RPC_PORT, devnet
 from benchmarks.ethereum import Node
 from benchmarks.results import Result, show
 
-TRANSFERS = 20_000
-RUNS = 2
+TRANSFERS, SLICE = 50_000, 10_000
+RUNS = 3
 
 
 async def grow() -> None:
@@ -29,7 +30,8 @@ async def grow() -> None:
     compiled = json.loads((ARTIFACTS / "TestToken.json").read_text(encoding="utf-8"))
     async with aiohttp.ClientSession() as session:
         run = await transfers.deploy([Node(session, f"http://127.0.0.1:{RPC_PORT + i}") for i in range(4)], compiled)
-        await transfers.throughput(run, TRANSFERS)
+        for _ in range(0, TRANSFERS, SLICE):
+            await transfers.throughput(run, SLICE)
 
 
 def verify(folder: Path, *words: str) -> float:
@@ -64,9 +66,9 @@ def main() -> None:
         executed = [verify(data / "node-0") for _ in range(RUNS)]
     about = machine.describe(Path.cwd())
     what = f"`audit verify --no-execute` of {TRANSFERS:,} transfers"
-    show(Result("P8a", what, max(signed), "tx/s", "≥ 10,000", signed, {}, about), keep=options.keep)
+    show(Result("P8a", what, statistics.median(signed), "tx/s", "≥ 10,000", signed, {}, about), keep=options.keep)
     what = f"`audit verify` of {TRANSFERS:,} transfers, everything executed again"
-    show(Result("P8b", what, max(executed), "tx/s", "≥ 3,000", executed, {}, about), keep=options.keep)
+    show(Result("P8b", what, statistics.median(executed), "tx/s", "≥ 3,000", executed, {}, about), keep=options.keep)
 
 
 if __name__ == "__main__":

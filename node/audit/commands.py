@@ -8,11 +8,8 @@ from typing import Annotated
 
 import typer
 
-from node.audit.child import audit_in_child
-from node.audit.proof import NotCommitted, check, prove
-from node.chain.proofs import InvalidProof, chain_of, parse_proof, succeeded, transaction_hash
+from node.audit.launch import audit_in_child
 from node.config import DATABASE_NAME
-from node.genesis import load_genesis
 from node.parsing import ConfigError, parse_hex
 
 MAX_PROOF_BYTES = 64 * 1024 * 1024  # thousands of epoch changes among a hundred validators
@@ -104,6 +101,8 @@ def proof_command(
     Example: gridpact audit proof 0x12… --data .gridpact/devnet/node-0 --out proof.json
     """
     from node.application import make_block_0
+    from node.audit.proof import NotCommitted, prove
+    from node.genesis import load_genesis
     from node.rules import RuleBook
     from node.storage import Store
 
@@ -137,6 +136,10 @@ def check_proof_command(
 
     Example: gridpact audit check-proof proof.json --genesis genesis.json
     """
+    from node.audit.proof import check
+    from node.chain.proofs import InvalidProof, chain_of, parse_proof, succeeded, transaction_hash
+    from node.genesis import load_genesis
+
     parsed = load_genesis(genesis)
     try:
         if file.stat().st_size > MAX_PROOF_BYTES:

@@ -8,9 +8,8 @@ import subprocess
 import pytest
 from typer.testing import CliRunner
 
-from node.audit import child
-from node.audit.child import audit_in_child
 from node.audit.commands import app
+from node.audit.launch import HEIGHT_BYTES, audit_in_child
 from node.audit.verify import Auditor
 from node.chain.header import decode_header
 from node.chain.rlp import encode_int
@@ -91,7 +90,7 @@ def test_a_reader_that_dies_is_blamed_where_it_was(street: Street, monkeypatch: 
     """The child is replaced by one that kills itself when it has begun with height 5, as a corrupt page would."""
     program = (
         "import os, signal, sys;"
-        f"os.pwrite(int(sys.argv[2]), (5).to_bytes({child.HEIGHT_BYTES}, 'big'), 0);"
+        f"os.pwrite(int(sys.argv[2]), (5).to_bytes({HEIGHT_BYTES}, 'big'), 0);"
         "os.kill(os.getpid(), signal.SIGBUS)"
     )
     real = subprocess.run

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from node.audit.child import audit_in_child
+from node.audit.launch import audit_in_child
 from node.state.account import decode_account
 from node.storage import tables
 from tests.audit.certified import CertifiedChain
