@@ -55,7 +55,7 @@ def init(
 
     Example: gridpact node init --data house --genesis genesis.json --key node-key.json --passphrase-file secret
     """
-    from node.service import create_database
+    from node.creation import create_database
 
     urls, followed = _urls("--join", join or []), _urls("--follow", follow or [])
     for name, endpoint in (("--p2p", p2p), ("--rpc", rpc)):

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from eth_hash.auto import keccak
-from eth_keyfile.keyfile import create_keyfile_json, decode_keyfile_json
 from nacl.signing import SigningKey
 
 from node.errors import GridpactError
@@ -61,6 +60,8 @@ def save_key(path: Path, secret: bytes, passphrase: str, kind: str = NODE_KIND, 
     Raises:
         KeyFileError: the file exists or cannot be written.
     """
+    from eth_keyfile.keyfile import create_keyfile_json  # imports pairings, which takes a third of a second
+
     content: dict[str, Any] = create_keyfile_json(secret, passphrase.encode(), kdf="scrypt", iterations=scrypt)
     if kind == NODE_KIND:
         content["kind"] = NODE_KIND
@@ -89,6 +90,8 @@ def load_key(path: Path, passphrase: str, kind: str = NODE_KIND) -> bytes:
     Raises:
         KeyFileError: missing, open to others, no keystore, of the other kind, or the passphrase is wrong.
     """
+    from eth_keyfile.keyfile import decode_keyfile_json
+
     content = _read(path)
     found = content.get("kind", ACCOUNT_KIND)
     if found != kind:

@@ -14,7 +14,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
-from pathlib import Path
 from typing import Any, TypeVar
 
 from eth_hash.auto import keccak
@@ -24,13 +23,12 @@ from consensus.messages import CertifiedBlock
 from consensus.state import Stage
 from consensus.types import Domain, ValidatorSet
 from contracts.bindings.consortium_votes import Equivocation
-from node.application import Application, BlockRefused, Replayed, make_block_0, make_genesis
+from node.application import Application, BlockRefused, Replayed, make_block_0
 from node.budget import MOST, BlockBudget
 from node.chain.assembly import hash_of_body, join_body, split_body
 from node.chain.transaction import InvalidTransaction, Transaction, decode_transaction
 from node.clock import ChainClock, wall_ms
 from node.config import DATABASE_NAME, SNAPSHOTS_NAME, NodeConfig
-from node.continuation import inherit, read_legacy
 from node.driver.compact import BodyFormat
 from node.driver.driver import Driver, DriverConfig
 from node.driver.events import (
@@ -522,27 +520,6 @@ class Validator:
         """Call `listener(transaction)` for every new one in the pool; return what ends that."""
         self._pending_listeners.append(listener)
         return lambda: self._pending_listeners.remove(listener)
-
-
-def create_database(path: Path, genesis: Genesis, parent: Path | None = None) -> bytes:
-    """Make a new database that holds block 0; return its hash.
-
-    Args:
-        path: a new folder.
-        genesis: the checked genesis file.
-        parent: a data directory of the chain that it continues, if it does.
-
-    Raises:
-        GridpactError: the parent is missing, or not the one that the genesis file names.
-    """
-    rules = RuleBook(genesis.content["rules"], genesis.chain_id).rules_at(0)
-    if genesis.continues is None or parent is None:
-        sealed, delta = make_genesis(genesis, rules)
-    else:
-        delta = inherit(read_legacy(parent, genesis.continues.height), genesis)
-        sealed = make_block_0(genesis, rules)
-    Store.create(path, chain_id=genesis.chain_id, genesis_hash=sealed.header.hash, sealed=sealed, delta=delta).close()
-    return sealed.header.hash
 
 
 async def serve(config: NodeConfig) -> None:

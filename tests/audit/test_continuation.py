@@ -22,12 +22,12 @@ from node.clock import ChainClock
 from node.commands import app as node_app
 from node.config import DATABASE_NAME
 from node.continuation import CannotContinue, NotItsParent, read_legacy
+from node.creation import create_database
 from node.errors import GridpactError
 from node.genesis import Genesis, load_genesis, parse_genesis
 from node.keys import SCRYPT_LIGHT, save_key
 from node.parsing import ConfigError
 from node.rules import RuleBook
-from node.service import create_database
 from node.storage import Store
 from tests.audit.street import Street, certify, fill
 from tests.node.chains import sign_transaction
