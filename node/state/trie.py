@@ -17,6 +17,10 @@ from node.state.account import EMPTY_ROOT
 from node.state.reader import TrieReader
 
 _NIBBLES = bytes.maketrans(b"0123456789abcdef", bytes(range(16)))
+_HEX = bytes.maketrans(bytes(range(16)), b"0123456789abcdef")
+_NOTHING, _HASH = 0x80, 0xA0  # how RLP begins no bytes, and 32 of them
+_ABSENT = bytes((_NOTHING,))  # the reference of no child
+_FULL = bytes((_HASH,)) * 16 + _ABSENT  # how the items of a branch of sixteen stored children begin
 
 
 class MissingNode(Exception):
@@ -32,11 +36,14 @@ def nibbles(key: bytes) -> bytes:
     return key.hex().encode().translate(_NIBBLES)
 
 
+def _packed(digits: bytes) -> bytes:
+    """Return the bytes of an even number of nibbles."""
+    return bytes.fromhex(digits.translate(_HEX).decode())
+
+
 def node_key(owner: bytes, path: bytes) -> bytes:
     """Return the storage key of the node at `path` (nibbles): owner ‖ number of nibbles ‖ nibbles, packed in pairs."""
-    digits = path + b"\0" if len(path) & 1 else path
-    packed = bytes(high << 4 | low for high, low in zip(digits[::2], digits[1::2], strict=True))
-    return owner + bytes((len(path),)) + packed
+    return owner + bytes((len(path),)) + _packed(path + b"\0" if len(path) & 1 else path)
 
 
 class Leaf:
@@ -161,7 +168,7 @@ class Trie:
         raw = self._reader.node(key)
         if raw is None:
             raise MissingNode(key)
-        node = _decode(rlp.decode(raw))
+        node = _decode_branch(raw) or _decode(rlp.decode(raw))
         self._loaded.add(path)
         self._clean[id(node)] = (node, child)
         return node
@@ -263,7 +270,7 @@ class Trie:
 
     def _reference(self, child: Child, path: bytes, written: dict[bytes, bytes], alive: set[bytes] | None) -> bytes:
         if child is None:
-            return b"\x80"
+            return _ABSENT
         if isinstance(child, bytes):
             return child
         clean = self._clean.get(id(child))
@@ -282,18 +289,26 @@ class Trie:
 
     def _encode(self, node: Node, path: bytes, written: dict[bytes, bytes], alive: set[bytes] | None = None) -> bytes:
         if isinstance(node, Leaf):
-            return rlp.encode((_hex_prefix(node.path, leaf=True), node.value))
+            return rlp.encode_list([rlp.encode(_hex_prefix(node.path, leaf=True)), rlp.encode(node.value)])
         if isinstance(node, Extension):
             below = self._reference(node.child, path + node.path, written, alive)
             return rlp.encode_list([rlp.encode(_hex_prefix(node.path, leaf=False)), below])
         parts = [
-            self._reference(child, path + bytes((place,)), written, alive) for place, child in enumerate(node.children)
+            _ABSENT
+            if child is None
+            else child
+            if isinstance(child, bytes)
+            else self._reference(child, path + bytes((place,)), written, alive)
+            for place, child in enumerate(node.children)
         ]
         parts.append(rlp.encode(node.value))
         return rlp.encode_list(parts)
 
 
 def _common(a: bytes, b: bytes) -> int:
+    """Return how many nibbles two paths share from their beginning."""
+    if b.startswith(a):
+        return len(a)
     for at, (x, y) in enumerate(zip(a, b, strict=False)):
         if x != y:
             return at
@@ -311,7 +326,25 @@ def _prepend(path: bytes, node: Node | None) -> Node | None:
 def _hex_prefix(path: bytes, *, leaf: bool) -> bytes:
     flag = 2 if leaf else 0
     digits = bytes((flag + 1,)) + path if len(path) & 1 else bytes((flag, 0)) + path
-    return bytes(high << 4 | low for high, low in zip(digits[::2], digits[1::2], strict=True))
+    return _packed(digits)
+
+
+def _decode_branch(raw: bytes) -> Branch | None:
+    """Return a stored branch without a value, none of whose children stands inside it (most are such); else None."""
+    if len(raw) == 532 and raw[3::33] == _FULL:
+        return Branch([raw[at : at + 33] for at in range(3, 531, 33)])
+    children: list[Child] = []
+    at = raw[0] - 0xF6  # behind the length of one byte (0xf8) or two (0xf9)
+    while 2 <= at < len(raw) - 1:
+        if raw[at] == _HASH:
+            children.append(raw[at : at + 33])
+            at += 33
+        elif raw[at] == _NOTHING:
+            children.append(None)
+            at += 1
+        else:
+            return None
+    return Branch(children) if len(children) == 16 and raw[at:] == _ABSENT else None
 
 
 def _decode(item: rlp.Item) -> Node:
@@ -396,8 +429,8 @@ def join_subtries(hashes: Sequence[bytes], owner: bytes = b"") -> tuple[bytes, M
     for length in reversed(range(depth)):
         parents = []
         for place, at in enumerate(range(0, len(level), 16)):
-            children = [b"\xa0" + child if child else b"\x80" for child in level[at : at + 16]]
-            encoded = rlp.encode_list([*children, b"\x80"])
+            children = [b"\xa0" + child if child else _ABSENT for child in level[at : at + 16]]
+            encoded = rlp.encode_list([*children, _ABSENT])
             nodes[node_key(owner, path_at(place, length))] = encoded
             parents.append(keccak(encoded))
         level = parents
@@ -418,7 +451,7 @@ def subtrie_hashes(reader: TrieReader, root: bytes, depth: int, owner: bytes = b
             raw = reader.node(key)
             if raw is None:
                 raise MissingNode(key)
-            node = _decode(rlp.decode(raw))
+            node = _decode_branch(raw) or _decode(rlp.decode(raw))
             if not isinstance(node, Branch) or node.value:
                 return None
             for child in node.children:
