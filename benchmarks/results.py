@@ -40,9 +40,14 @@ class Result:
 
     def line(self) -> str:
         """Return the figure with its spread, as it is printed."""
-        spread = f" (runs {', '.join(f'{run:,.4g}' for run in self.runs)})" if len(self.runs) > 1 else ""
+        spread = f" (runs {', '.join(map(number, self.runs))})" if len(self.runs) > 1 else ""
         goal = f"; bar {self.bar}" if self.bar else ""
-        return f"{self.claim} {self.what}: {self.figure:,.4g} {self.unit}{spread}{goal}"
+        return f"{self.claim} {self.what}: {number(self.figure)} {self.unit}{spread}{goal}"
+
+
+def number(figure: float) -> str:
+    """Return a figure as it is printed: four digits, or all before the point."""
+    return f"{figure:,.0f}" if figure >= 1000 else f"{figure:.4g}"
 
 
 def show(result: Result, *, keep: bool) -> None:
