@@ -1,0 +1,206 @@
+"""Auditors together: ElGamal to a joint key that nobody holds, Feldman's shares of it, and partial decryption.
+
+Each auditor deals a random polynomial of degree k − 1; the joint secret is the sum of their constant terms, which never
+exists in one place. k of n open one ciphertext by k partial decryptions, each proved right; no key is reconstructed.
+What is encrypted is v·H, in the exponent, so that ciphertexts add up as commitments do and one sum can be opened; an
+amount is found from v·H by search, which bounds it.
+Source: Feldman 1987; Pedersen 1991 (joint key); Desmedt and Frankel 1989 (threshold ElGamal); Shanks (the search).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import isqrt
+from typing import Generic, TypeVar
+
+from privacy.commitment import value_base
+from privacy.equality import EqualityProof, prove_equal, verify_equal
+from privacy.group import Group, InvalidEncoding, Scalar
+from privacy.transcript import Transcript
+
+P = TypeVar("P")
+PARTIAL_USE = "partial-decryption"
+MAX_AUDITORS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Dealing(Generic[P]):
+    """What one dealer publishes, and sends: commitments A_0 … A_(k−1) to its polynomial, and a share for each auditor.
+
+    Args:
+        commitments: A_j = a_j·G; A_0 is the dealer's part of the joint key.
+        shares: f(i) for i = 1 … n; the i-th goes to auditor i in secret.
+    """
+
+    commitments: tuple[P, ...]
+    shares: tuple[Scalar, ...]
+
+
+def deal(group: Group[P], secret: Scalar, threshold: int, count: int, randomness: bytes) -> Dealing[P]:
+    """Share a secret so that any `threshold` of `count` can use it together.
+
+    Raises:
+        ValueError: not 1 ≤ threshold ≤ count ≤ 64, or the secret is zero.
+    """
+    if not 1 <= threshold <= count <= MAX_AUDITORS:
+        raise ValueError(f"{threshold} of {count}: expected 1 ≤ threshold ≤ count ≤ {MAX_AUDITORS}")
+    if not 0 < secret < group.order:
+        raise ValueError("a secret that is zero or beyond the order")
+    said = Transcript("feldman")
+    said.append("shape", bytes((threshold, count)))
+    coefficients = [secret, *(said.nonce(f"coefficient {at}", group, secret, randomness) for at in range(1, threshold))]
+    shares = tuple(
+        group.scalar(sum(each * pow(at, power, group.order) for power, each in enumerate(coefficients)))
+        for at in range(1, count + 1)
+    )
+    return Dealing(tuple(map(group.multiply_generator, coefficients)), shares)
+
+
+def public_share(group: Group[P], commitments: Sequence[P], auditor: int) -> P:
+    """Return f(i)·G as everyone computes it from a dealer's commitments.
+
+    Args:
+        group: the suite.
+        commitments: A_0 … A_(k−1).
+        auditor: i, from 1.
+    """
+    return group.combine(
+        (group.scalar(pow(auditor, power, group.order)), each) for power, each in enumerate(commitments)
+    )
+
+
+def share_is_right(group: Group[P], commitments: Sequence[P], auditor: int, share: Scalar) -> bool:
+    """Return whether a share that auditor i was sent fits what its dealer published (Feldman's check)."""
+    return 0 <= share < group.order and group.equal(
+        group.multiply_generator(share), public_share(group, commitments, auditor)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Ciphertext(Generic[P]):
+    """ElGamal in the exponent: R = ρ·G and M = v·H + ρ·Y, for the joint key Y."""
+
+    ephemeral: P
+    masked: P
+
+    def to_bytes(self, group: Group[P]) -> bytes:
+        """Return R ‖ M."""
+        return group.point_to_bytes(self.ephemeral) + group.point_to_bytes(self.masked)
+
+
+def ciphertext_from_bytes_checked(group: Group[P], raw: bytes) -> Ciphertext[P]:
+    """Return the ciphertext that is encoded.
+
+    Raises:
+        InvalidEncoding: of another length, or with a point that is none or the identity.
+    """
+    if len(raw) != 2 * group.point_bytes:
+        raise InvalidEncoding("ciphertext", raw, f"{2 * group.point_bytes} bytes")
+    ephemeral, masked = raw[: group.point_bytes], raw[group.point_bytes :]
+    return Ciphertext(group.point_from_bytes_checked(ephemeral), group.point_from_bytes_checked(masked))
+
+
+def encrypt(group: Group[P], joint_key: P, amount: int, blinding: Scalar) -> Ciphertext[P]:
+    """Return the encryption of an amount to the auditors.
+
+    Args:
+        group: the suite.
+        joint_key: Y.
+        amount: v.
+        blinding: ρ, uniform, secret and used once.
+    """
+    masked = group.combine([(group.scalar(amount), value_base(group)), (blinding, joint_key)])
+    return Ciphertext(group.multiply_generator(blinding), masked)
+
+
+def add(group: Group[P], ciphertexts: Sequence[Ciphertext[P]]) -> Ciphertext[P]:
+    """Return the encryption of the sum of amounts."""
+    return Ciphertext(group.sum(each.ephemeral for each in ciphertexts), group.sum(each.masked for each in ciphertexts))
+
+
+@dataclass(frozen=True, slots=True)
+class Partial(Generic[P]):
+    """One auditor's part of an opening: D_i = share_i·R, and the proof that this is the share behind its public one."""
+
+    auditor: int
+    point: P
+    proof: EqualityProof
+
+
+def decrypt_partially(
+    group: Group[P], auditor: int, share: Scalar, ephemeral: P, request: bytes, randomness: bytes
+) -> Partial[P]:
+    """Return auditor i's part of the opening of one ciphertext.
+
+    Args:
+        group: the suite.
+        auditor: i, from 1.
+        share: its share of the joint secret: the sum of what all dealers sent it.
+        ephemeral: the ciphertext's R.
+        request: what is opened and why, encoded: the proof holds for it alone.
+        randomness: at least 32 fresh random bytes.
+    """
+    message = auditor.to_bytes(2, "big") + request
+    proof = prove_equal(group, PARTIAL_USE, (group.generator, ephemeral), share, message, randomness)
+    return Partial(auditor, group.multiply(share, ephemeral), proof)
+
+
+def partial_is_right(group: Group[P], public: P, ephemeral: P, request: bytes, partial: Partial[P]) -> bool:
+    """Return whether a part was made with the share behind `public`, for this ciphertext and request."""
+    if not 1 <= partial.auditor <= MAX_AUDITORS:
+        return False
+    message = partial.auditor.to_bytes(2, "big") + request
+    bases, points = (group.generator, ephemeral), (public, partial.point)
+    return verify_equal(group, PARTIAL_USE, bases, points, message, partial.proof)
+
+
+def open_together(group: Group[P], ciphertext: Ciphertext[P], parts: Mapping[int, P]) -> P:
+    """Return v·H from the parts of at least the threshold of auditors; from fewer, it is a point of no meaning.
+
+    Args:
+        group: the suite.
+        ciphertext: what is opened.
+        parts: D_i by auditor, each checked before.
+    """
+    mask = combine_shares(group, parts)
+    return group.subtract(ciphertext.masked, mask)
+
+
+def combine_shares(group: Group[P], parts: Mapping[int, P]) -> P:
+    """Return x·B from the points share_i·B (Lagrange's interpolation at zero, in the exponent)."""
+    return group.combine((lagrange(group, at, sorted(parts)), point) for at, point in sorted(parts.items()))
+
+
+def lagrange(group: Group[P], at: int, auditors: Sequence[int]) -> Scalar:
+    """Return the weight of auditor `at` among `auditors` when the polynomial is read at zero."""
+    top = bottom = 1
+    for other in auditors:
+        if other != at:
+            top, bottom = top * other % group.order, bottom * (other - at) % group.order
+    return group.scalar(top * group.inverse(group.scalar(bottom)))
+
+
+def find_amount(group: Group[P], point: P, bound: int) -> int | None:
+    """Return v with v·H = point and 0 ≤ v < bound, None if there is none (baby steps, giant steps: 2·√bound sums).
+
+    Args:
+        group: the suite.
+        point: v·H.
+        bound: of the search; the memory it takes grows with its root.
+    """
+    step = isqrt(max(bound - 1, 0)) + 1
+    base = value_base(group)
+    known: dict[bytes, int] = {}
+    baby = group.identity
+    for small in range(step):
+        known[group.point_to_bytes(baby)] = small
+        baby = group.sum((baby, base))
+    back = group.negate(baby)  # step·H
+    for large in range(step):
+        small_found = known.get(group.point_to_bytes(point))
+        if small_found is not None:
+            found = large * step + small_found
+            return found if found < bound else None
+        point = group.sum((point, back))
+    return None

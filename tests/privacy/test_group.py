@@ -1,0 +1,138 @@
+"""secp256k1 by its library, against plain integers and Wycheproof; every operation is total, only parsing refuses."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from privacy.group import InvalidEncoding, Scalar
+from privacy.secp256k1 import ORDER, SECP256K1, Point
+from tests.privacy.plain_secp256k1 import FIELD, PLAIN
+from tests.privacy.vectors import read_json
+
+scalars = st.one_of(st.integers(0, 3), st.integers(ORDER - 3, ORDER - 1), st.integers(0, ORDER - 1)).map(Scalar)
+
+
+def same(point: Point, plain: tuple[int, int] | None) -> bool:
+    return SECP256K1.point_to_bytes(point) == PLAIN.point_to_bytes(plain)
+
+
+@given(scalars, scalars)
+def test_both_groups_agree(first: Scalar, second: Scalar) -> None:
+    left, right = SECP256K1.multiply_generator(first), SECP256K1.multiply_generator(second)
+    plain_left, plain_right = PLAIN.multiply_generator(first), PLAIN.multiply_generator(second)
+    assert same(left, plain_left)
+    assert same(SECP256K1.sum((left, right)), PLAIN.sum((plain_left, plain_right)))
+    assert same(SECP256K1.subtract(left, right), PLAIN.subtract(plain_left, plain_right))
+    assert same(SECP256K1.multiply(second, left), PLAIN.multiply(second, plain_left))
+    assert same(SECP256K1.negate(left), PLAIN.negate(plain_left))
+
+
+@given(scalars, scalars)
+def test_the_laws_of_a_group(a: Scalar, b: Scalar) -> None:
+    group = SECP256K1
+    point = group.hash_to_point("test", b"laws")
+    total = group.scalar(a + b)
+    assert group.combine([(a, point), (b, point)]) == group.multiply(total, point)
+    assert group.subtract(group.multiply(a, point), group.multiply(a, point)) == group.identity
+    if a:
+        assert group.multiply(group.inverse(a), group.multiply(a, point)) == point
+
+
+def test_the_identity_is_a_point_that_no_bytes_encode() -> None:
+    group = SECP256K1
+    zero = Scalar(0)
+    for point in (
+        group.identity,
+        group.sum(()),
+        group.multiply(zero, group.generator),
+        group.multiply_generator(zero),
+        group.multiply(Scalar(5), group.identity),
+        group.negate(group.identity),
+        group.sum((group.generator, group.negate(group.generator), group.identity)),
+    ):
+        assert group.is_identity(point)
+        assert group.point_to_bytes(point) == bytes(33)
+    with pytest.raises(InvalidEncoding):
+        group.point_from_bytes_checked(bytes(33))
+
+
+G = SECP256K1.point_to_bytes(SECP256K1.generator)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        G[:-1],
+        G + b"\0",
+        b"\x04" + G[1:],
+        b"\x06" + G[1:],
+        b"\x00" + G[1:],
+        b"\x02" + bytes(32),  # x = 0 is on no curve point
+        b"\x02" + FIELD.to_bytes(32, "big"),
+        b"\x02" + (FIELD + 1).to_bytes(32, "big"),  # x = 1, not reduced
+        b"\x02" + b"\xff" * 32,
+        b"\x02" + (5).to_bytes(32, "big"),  # 5³ + 7 has no root
+    ],
+    ids=lambda raw: raw.hex()[:12] or "empty",
+)
+def test_hostile_points_are_refused_by_both(raw: bytes) -> None:
+    for group in (SECP256K1, PLAIN):
+        with pytest.raises(InvalidEncoding, match="expected"):
+            group.point_from_bytes_checked(raw)
+
+
+@given(st.binary(min_size=30, max_size=36))
+def test_any_bytes_are_a_point_for_both_or_for_none(raw: bytes) -> None:
+    try:
+        found = SECP256K1.point_from_bytes_checked(raw)
+    except InvalidEncoding:
+        with pytest.raises(InvalidEncoding):
+            PLAIN.point_from_bytes_checked(raw)
+    else:
+        assert SECP256K1.point_to_bytes(found) == raw == PLAIN.point_to_bytes(PLAIN.point_from_bytes_checked(raw))
+
+
+@pytest.mark.parametrize("number", [ORDER, ORDER + 1, 2**256 - 1])
+def test_scalars_are_below_the_order(number: int) -> None:
+    with pytest.raises(InvalidEncoding, match="below the order"):
+        SECP256K1.scalar_from_bytes_checked(number.to_bytes(32, "big"))
+    with pytest.raises(ValueError, match="is no scalar"):
+        SECP256K1.multiply(Scalar(number), SECP256K1.generator)
+    with pytest.raises(ValueError, match="is no scalar"):
+        SECP256K1.multiply_generator(Scalar(number))
+
+
+@pytest.mark.parametrize("length", [0, 31, 33])
+def test_scalars_have_32_bytes(length: int) -> None:
+    with pytest.raises(InvalidEncoding):
+        SECP256K1.scalar_from_bytes_checked(bytes(length))
+
+
+def test_wycheproof_shared_secrets() -> None:
+    """ECDH on secp256k1: every valid public key in the plain form of SEC 1, times the private key."""
+    checked = 0
+    for case in (
+        each for group in read_json("wycheproof/ecdh_secp256k1_test.json.gz")["testGroups"] for each in group["tests"]
+    ):
+        public, private = bytes.fromhex(case["public"]), int(case["private"], 16)
+        if case["result"] != "valid" or len(public) != 88 or not 0 < private < ORDER:
+            continue
+        x, y = public[-64:-32], public[-1]
+        point = SECP256K1.point_from_bytes_checked(bytes((2 + (y & 1),)) + x)
+        shared = SECP256K1.multiply(Scalar(private), point)
+        assert SECP256K1.point_to_bytes(shared)[1:].hex() == case["shared"], case["tcId"]
+        checked += 1
+    assert checked > 450
+
+
+def test_sums_of_many_points() -> None:
+    chance = random.Random(7)
+    numbers = [Scalar(chance.randrange(ORDER)) for _ in range(300)]
+    points = [SECP256K1.multiply_generator(each) for each in numbers]
+    assert SECP256K1.sum(points) == SECP256K1.multiply_generator(SECP256K1.scalar(sum(numbers)))
+    assert SECP256K1.sum([*points, *map(SECP256K1.negate, points)]) == SECP256K1.identity
