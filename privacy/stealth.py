@@ -7,7 +7,7 @@ Mezquita et al. 2022, §4.2, with one key pair (s, S = s·G) and the payer's eph
 ERC-5564's scheme 1 splits that pair: the viewing key v finds payments, the spending key s alone can use them. So here
 F = keccak256(r·V)·G = keccak256(v·R)·G and P = F + S; with V = S it is the paper's. The ERC leaves encodings open;
 ours: the shared secret is hashed in its compressed form, 33 bytes; the view tag is the hash's first byte; the address
-is that of P as an Ethereum public key. The hash is ERC-5564's own, without a label, so that other wallets find the same keys.
+is that of P as an Ethereum public key. The hash is ERC-5564's own, without a label: other wallets find the same keys.
 """
 
 from __future__ import annotations
