@@ -145,8 +145,8 @@ def transaction_from_bytes_checked(raw: bytes) -> Transaction:
     base_end = reader.at
 
     reader.only(1, "number of range proofs")
-    head = reader.keys(6)
-    proof = BulletproofPlus(*head, L=reader.keys(reader.number()), R=reader.keys(reader.number()))
+    a, a1, b, r1, s1, d1 = reader.keys(6)
+    proof = BulletproofPlus(a, a1, b, r1, s1, d1, reader.keys(reader.number()), reader.keys(reader.number()))
     signatures = tuple(StoredClsag(reader.keys(len(each.ring)), reader.take(32), reader.take(32)) for each in inputs)
     pseudo_outputs = reader.keys(len(inputs))
     if reader.at != len(raw):
