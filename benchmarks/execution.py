@@ -23,6 +23,7 @@ from node.chain.transaction import Transaction
 from node.execution import BlockEnvironment, Executor, Loop
 from node.rules import RuleBook
 from node.state import EMPTY_CODE_HASH, EMPTY_ROOT, Account, StateChanges
+from node.state.code import beginnings
 
 CHAIN_ID = 1
 BLOCK, BLOCKS, ROUNDS = 250, 4, 5
@@ -48,6 +49,7 @@ class Memory:
         self._accounts: dict[bytes, Account] = {}
         self._slots: dict[tuple[bytes, int], int] = {}
         self._codes: dict[bytes, bytes] = {EMPTY_CODE_HASH: b""}
+        self._beginnings: dict[bytes, bytes] = {}
 
     def account(self, address: bytes) -> Account | None:
         """Return the account."""
@@ -61,9 +63,14 @@ class Memory:
         """Return code by its hash."""
         return self._codes[code_hash]
 
+    def beginnings(self, code_hash: bytes) -> bytes | None:
+        """Return where instructions begin in it."""
+        return self._beginnings.get(code_hash)
+
     def place(self, address: bytes, code: bytes) -> None:
         """Put a contract somewhere."""
         self._codes[keccak(code)] = code
+        self._beginnings[keccak(code)] = beginnings(code)
         self._accounts[address] = Account(1, 0, EMPTY_ROOT, keccak(code))
 
     def apply(self, changes: StateChanges) -> None:

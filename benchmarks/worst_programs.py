@@ -8,12 +8,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from coincurve import PrivateKey
 from eth_hash.auto import keccak
 from nacl.signing import SigningKey
 
-PEOPLE, LARGE, SLOTS = 20_000, 200, 2_000
+PEOPLE, LARGE, SLOTS = 20_000, 4_200, 2_000  # LARGE: more than a block can call once each
 MAX_CODE, MAX_INITCODE = 24_576, 49_152
 MAX = (1 << 256) - 1
+COLLIDING = (1 << 61) - 1  # Python's integers have the same hash modulo this
+WIDE = 1 << 20  # bytes of memory; they cost a fifth of a block
 BN_P = 0x30644E72E131A029B85045B68181585D97816A916871CA8D3C208C16D87CFD47
 
 OPS = {
@@ -47,6 +50,7 @@ class Program:
         target: the transactions' destinations by number, where they are not the contract.
         creates: whether the transactions create contracts by `data`.
         filled: whether the contract's first slots hold values.
+        step: between those slots.
     """
 
     name: str
@@ -57,6 +61,7 @@ class Program:
     target: Callable[[int], bytes] | None = None
     creates: bool = False
     filled: bool = False
+    step: int = 1
 
 
 def push(number: int) -> bytes:
@@ -161,7 +166,8 @@ def _environment() -> list[Program]:
     names = "ADDRESS ORIGIN CALLER CALLVALUE CALLDATASIZE CODESIZE GASPRICE RETURNDATASIZE COINBASE TIMESTAMP NUMBER"
     names += " PREVRANDAO GASLIMIT CHAINID SELFBALANCE BASEFEE BLOBBASEFEE PC MSIZE GAS"
     found = [Program(name, loop(b"", code_of(name, "POP"))) for name in names.split()]
-    found += [Program(name, loop(push(0), code_of(name))) for name in ("CALLDATALOAD", "BLOBHASH", "BLOCKHASH")]
+    found += [Program(name, loop(push(0), code_of(name))) for name in ("CALLDATALOAD", "BLOBHASH")]
+    found.append(Program("BLOCKHASH", loop(b"", code_of(0, "BLOCKHASH", "POP"))))
     cold = [("BALANCE", person), ("EXTCODESIZE", large_contract), ("EXTCODEHASH", large_contract)]
     for name, address in cold:
         first = int.from_bytes(address(0), "big")
@@ -214,6 +220,24 @@ def _state() -> list[Program]:
         Program("SSTORE cleared, kept", _until_little_gas(code_of(0, "DUP2", "SSTORE")), filled=True),
         Program("TLOAD", loop(push(0), code_of("TLOAD"))),
         Program("TSTORE", counted(b"", code_of("DUP1", "DUP1", "TSTORE"))),
+        *_colliding(),
+    ]
+
+
+def _colliding() -> list[Program]:
+    """Return programs over slots whose numbers have the same hash in Python."""
+    turn, end = code_of(COLLIDING, "ADD"), code_of(60_000, "GAS", "GT", 1, "JUMPI", "STOP")
+    begin = code_of(0, "JUMPDEST")
+    return [
+        Program("TSTORE, colliding", loop(push(0), code_of("DUP1", "DUP1", "TSTORE") + turn)),
+        Program("SLOAD cold, colliding", loop(push(0), code_of("DUP1", "SLOAD", "POP") + turn)),
+        Program("SSTORE fresh, colliding, kept", begin + code_of(1, "DUP2", "SSTORE") + turn + end),
+        Program(
+            "SSTORE reset, colliding, kept",
+            begin + code_of(2, "DUP2", "SSTORE") + turn + end,
+            filled=True,
+            step=COLLIDING,
+        ),
     ]
 
 
@@ -224,6 +248,11 @@ def _until_little_gas(body: bytes) -> bytes:
     """Return a loop with a counter that ends well, so that what it wrote stays."""
     test = code_of(1, "ADD", 60_000, "GAS", "GT", 1, "JUMPI", "STOP")
     return code_of(0, "JUMPDEST") + body + test
+
+
+def _many_times(body: bytes, turns: int) -> bytes:
+    """Return a loop with a counter that begins again with 0 after so many turns."""
+    return code_of(0, "JUMPDEST", body, 1, "ADD", turns, "DUP2", "MOD", b"\x90", "POP", 1, "JUMP")
 
 
 def _call(name: str, target: int | str, *, value: int = 0, size: int = 0) -> bytes:
@@ -243,6 +272,7 @@ def _calls() -> list[Program]:
     found += [
         Program("STATICCALL of a large contract", loop(b"", _call("STATICCALL", stops))),
         Program("STATICCALL of distinct large ones", counted(b"", each)),
+        Program("STATICCALL of 1,000 large ones, again and again", _many_times(each, 1_000)),
         Program("CALL with value to new accounts", counted(b"", fresh)),
         Program("CALL with value to one account", loop(b"", _call("CALL", nobody, value=1))),
         Program("CALL of itself, as deep as it goes", code_of("JUMPDEST", _call("CALL", "ADDRESS"), 0, "JUMP")),
@@ -250,7 +280,23 @@ def _calls() -> list[Program]:
         Program("CALL that fails at once", loop(b"", code_of(0, 0, 0, 0, 0, "ADDRESS", 0, "CALL", "POP"))),
         Program("CREATE of nothing", loop(b"", code_of(0, 0, 0, "CREATE", "POP"))),
         Program("CREATE2 of nothing", counted(b"", code_of("DUP1", 0, 0, 0, "CREATE2", "POP"))),
+        Program("CALL with value to new accounts, kept", _until_little_gas(fresh)),
+        Program("CREATE of nothing, kept", _until_little_gas(code_of(0, 0, 0, "CREATE", "POP"))),
+        Program("LOG4 of nothing, kept", _until_little_gas(code_of(1, 2, 3, b"\x83", 0, 0, "LOG4"))),
+        Program("LOG0 of nothing, kept", _until_little_gas(code_of(0, 0, "LOG0"))),
     ]
+    wide = code_of(0, WIDE - 32, "MSTORE")
+    for size in (1 << 15, 1 << 18, WIDE):
+        head = code_of(0, size - 32, "MSTORE")
+        for number in (1, 4, 5, 9, 10):
+            name = f"STATICCALL of precompile {number} without gas, {size >> 10} kB of input"
+            body = code_of(0, 0, size, 0, number, 0, "STATICCALL", "POP")
+            found.append(Program(name, loop(head, body)))
+    for number in (1, 5, 9, stops):
+        name = "a large contract" if number == stops else f"precompile {number}"
+        found.append(
+            Program(f"STATICCALL of {name}, 1 MB of input", loop(wide, _call("STATICCALL", number, size=WIDE)))
+        )
     # Init code of the largest size, each time another: PUSH1 all over, a jump to its end.
     init = code_of(MAX_INITCODE - 2, "JUMP")
     fill = [code_of(int.from_bytes((b"\x60\x5b" * 16), "big"), 32 * i, "MSTORE") for i in range(4)]
@@ -285,7 +331,9 @@ def _precompiles() -> list[Program]:
     one, two = (1).to_bytes(32, "big"), (2).to_bytes(32, "big")
     key = SigningKey(b"\1" * 32)
     short, long = b"m" * 32, b"m" * 8_192
-    secp = keccak(b"m") + (27).to_bytes(32, "big") + keccak(b"r") + keccak(b"s")
+    signature = PrivateKey(keccak(b"key")).sign_recoverable(keccak(b"m"), hasher=None)
+    secp = keccak(b"m") + (27 + signature[64]).to_bytes(32, "big") + signature[:64]
+    invalid = keccak(b"m") + (27).to_bytes(32, "big") + MAX.to_bytes(32, "big") * 2
     generator2 = [
         0x198E9393920D483A7260BFB731FB5D25F1AA493335A9E71297E485B7AEF312C2,
         0x1800DEEF121F1E76426A00665E5C4479674322D4F75EDADD46DEBD5CD992F6ED,
@@ -295,6 +343,7 @@ def _precompiles() -> list[Program]:
     pair = one + two + b"".join(number.to_bytes(32, "big") for number in generator2)
     found = [
         calling("ecrecover", 1, secp),
+        calling("ecrecover of no signature", 1, invalid),
         calling("sha256 of nothing", 2, b""),
         calling("sha256 of 8 kB", 2, b"\xff" * 8_192),
         calling("ripemd160 of nothing", 3, b""),

@@ -55,7 +55,6 @@ from node.storage import Batch, Store, View
 
 MAX_PREPARED = 3  # at most the proposals of three views of one height are worth keeping
 BUILD_BUDGET_S = 0.5  # a leader stops filling a block after this much time
-ANCESTORS = 256  # BLOCKHASH reaches this far back
 
 
 class BlockRefused(GridpactError):
@@ -316,19 +315,13 @@ def block_environment(
     hash_of: Callable[[int], bytes], parent: Header, rules: Rules, timestamp: int
 ) -> BlockEnvironment:
     """Return what the EVM sees of the block after `parent`; `hash_of` gives the hash of an earlier height's block."""
-
-    def ancestor_hash(number: int) -> bytes | None:
-        if not max(0, parent.number + 1 - ANCESTORS) <= number <= parent.number:
-            return None
-        return hash_of(number)
-
     return BlockEnvironment(
         number=parent.number + 1,
         timestamp=timestamp,
         gas_limit=rules.block_gas_limit,
         parent_hash=parent.hash,
         chain_id=rules.chain_id,
-        ancestor_hash=ancestor_hash,
+        ancestor_hash=hash_of,
     )
 
 

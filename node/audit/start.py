@@ -87,7 +87,8 @@ def load_start(view: View, founders: Sequence[bytes], domain: Domain) -> Start:
     root, nodes = rebuild(flat.accounts.items(), flat.storage)
     if root != header.state_root:
         raise NoStart(Offence(height, STATE, "state root", "the state as it was then, rebuilt, is another one"))
-    state.accounts, state.slots, state.codes = flat.accounts, flat.slots, flat.codes
+    state.accounts, state.slots = flat.accounts, flat.slots
+    state.add_codes(flat.codes)
     state.nodes_before[height_key(height)] = rlp.encode([])
     state.nodes = {key: node for key, node in nodes.items() if node is not None}
     members = {height - 1: list(following.keys), height: validator_keys(state)}

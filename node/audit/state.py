@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from node.chain import rlp
 from node.chain.rlp import encode_int
 from node.state import EMPTY_CODE_HASH, Account, StateDelta
+from node.state.code import beginnings
 from node.storage import tables
 
 
@@ -15,6 +18,7 @@ class OwnState:
         self.accounts: dict[bytes, Account] = {}
         self.slots: dict[tuple[bytes, int], int] = {}
         self.codes: dict[bytes, bytes] = {}
+        self.jumps: dict[bytes, bytes] = {}  # where instructions begin in them
         self.nodes: dict[bytes, bytes] = {}
         self.accounts_before: dict[bytes, bytes] = {}
         self.slots_before: dict[bytes, bytes] = {}
@@ -32,9 +36,18 @@ class OwnState:
         """Return the code with this hash."""
         return b"" if code_hash == EMPTY_CODE_HASH else self.codes[code_hash]
 
+    def beginnings(self, code_hash: bytes) -> bytes | None:
+        """Return where instructions begin in that code."""
+        return self.jumps.get(code_hash)
+
     def node(self, key: bytes) -> bytes | None:
         """Return a trie node by path key."""
         return self.nodes.get(key)
+
+    def add_codes(self, codes: Mapping[bytes, bytes]) -> None:
+        """Keep codes by hash, and where instructions begin in them."""
+        self.codes.update(codes)
+        self.jumps.update((code_hash, beginnings(code)) for code_hash, code in codes.items())
 
     def apply(self, delta: StateDelta, height: int) -> None:
         """Become the state after a height; keep what was replaced, as the node's history should."""
@@ -48,7 +61,7 @@ class OwnState:
                 self.slots[place] = value
             else:
                 self.slots.pop(place, None)
-        self.codes.update(delta.codes)
+        self.add_codes(delta.codes)
         if height:
             replaced = [(path, self.nodes.get(path, b"")) for path in sorted(delta.trie_nodes)]
             self.nodes_before[tables.height_key(height)] = rlp.encode(replaced)

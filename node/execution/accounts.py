@@ -10,9 +10,15 @@ from typing import Any
 from eth_hash.auto import keccak
 
 from node.state import EMPTY_CODE_HASH, EMPTY_ROOT, AccountChange, StateChanges, StateReader
+from node.state.code import Instructions
 
 NOTHING = AccountChange(0, 0, EMPTY_CODE_HASH)
 ABSENT = object()
+
+
+def _place(address: bytes, slot: int) -> bytes:
+    """Return the key of a slot here: the hash of bytes is seeded, that of integers lets anyone make them collide."""
+    return address + slot.to_bytes(32, "big")
 
 
 class FlatAccounts:
@@ -25,13 +31,14 @@ class FlatAccounts:
         self._state = state
         self._accounts: dict[bytes, AccountChange] = {}
         self._parents: dict[bytes, AccountChange] = {}
-        self._storage: dict[bytes, dict[int, int]] = {}
-        self._parent_storage: dict[tuple[bytes, int], int] = {}
+        self._storage: dict[bytes, dict[bytes, int]] = {}  # by address, then place
+        self._parent_storage: dict[bytes, int] = {}
         self._codes: dict[bytes, bytes] = {}
         self._read_codes: dict[bytes, bytes] = {}
-        self._transient: dict[tuple[bytes, int], bytes] = {}
-        self._originals: dict[tuple[bytes, int], int] = {}
-        self._warm: set[object] = set()
+        self._instructions: dict[bytes, Instructions] = {}  # by code
+        self._transient: dict[bytes, bytes] = {}
+        self._originals: dict[bytes, int] = {}
+        self._warm: set[bytes] = set()  # addresses, and places of slots
         self._undo: list[tuple[Any, Any, Any]] = []
 
     # -- checkpoints
@@ -117,7 +124,15 @@ class FlatAccounts:
             code = self._read_codes.get(code_hash)
         if code is None:
             code = self._read_codes[code_hash] = self._state.code(code_hash)
+            self._instructions[code] = Instructions(code, self._state.beginnings(code_hash))
         return code
+
+    def instructions(self, code: bytes) -> Instructions:
+        """Return which bytes of a code are instructions; what is found out is kept for the block."""
+        found = self._instructions.get(code)
+        if found is None:
+            found = self._instructions[code] = Instructions(code)
+        return found
 
     def set_code(self, address: bytes, code: bytes) -> None:
         """Set the code."""
@@ -155,40 +170,42 @@ class FlatAccounts:
 
     def get_storage(self, address: bytes, slot: int, from_journal: bool = True) -> int:
         """Return a slot's value; with `from_journal` False the one it had when the transaction began."""
+        place = _place(address, slot)
         if not from_journal:
-            original = self._originals.get((address, slot))
+            original = self._originals.get(place)
             if original is not None:
                 return original
         slots = self._storage.get(address)
-        value = None if slots is None else slots.get(slot)
-        return self._parent_value(address, slot) if value is None else value
+        value = None if slots is None else slots.get(place)
+        return self._parent_value(place) if value is None else value
 
-    def _parent_value(self, address: bytes, slot: int) -> int:
-        value = self._parent_storage.get((address, slot))
+    def _parent_value(self, place: bytes) -> int:
+        value = self._parent_storage.get(place)
         if value is None:
-            value = self._parent_storage[address, slot] = self._state.storage(address, slot)
+            value = self._state.storage(place[:20], int.from_bytes(place[20:], "big"))
+            self._parent_storage[place] = value
         return value
 
     def set_storage(self, address: bytes, slot: int, value: int) -> None:
         """Set a slot's value."""
-        before = self.get_storage(address, slot)
-        self._originals.setdefault((address, slot), before)
+        before, place = self.get_storage(address, slot), _place(address, slot)
+        self._originals.setdefault(place, before)
         if before != value:
-            self._put(self._storage.setdefault(address, {}), slot, value)
+            self._put(self._storage.setdefault(address, {}), place, value)
 
     def delete_storage(self, address: bytes) -> None:
         """Set every slot that was written to zero; a contract that may be deleted has no others."""
-        for slot, value in list(self._storage.get(address, {}).items()):
+        for place, value in list(self._storage.get(address, {}).items()):
             if value:
-                self.set_storage(address, slot, 0)
+                self.set_storage(address, int.from_bytes(place[20:], "big"), 0)
 
     def get_transient(self, address: bytes, slot: int) -> bytes:
         """Return a transient slot's value (EIP-1153)."""
-        return self._transient.get((address, slot), b"")
+        return self._transient.get(_place(address, slot), b"")
 
     def set_transient(self, address: bytes, slot: int, value: bytes) -> None:
         """Set a transient slot's value (EIP-1153)."""
-        self._put(self._transient, (address, slot), value)
+        self._put(self._transient, _place(address, slot), value)
 
     # -- warm places (EIP-2929)
 
@@ -202,11 +219,11 @@ class FlatAccounts:
 
     def is_storage_warm(self, address: bytes, slot: int) -> bool:
         """Return whether the slot was accessed in this transaction."""
-        return (address, slot) in self._warm
+        return _place(address, slot) in self._warm
 
     def mark_storage_warm(self, address: bytes, slot: int) -> None:
         """Note that the slot was accessed."""
-        self._mark((address, slot))
+        self._mark(_place(address, slot))
 
     def access_account(self, address: bytes) -> bool:
         """Mark an address warm, and return whether it was cold."""
@@ -218,14 +235,14 @@ class FlatAccounts:
 
     def access_storage(self, address: bytes, slot: int) -> bool:
         """Mark a slot warm, and return whether it was cold."""
-        place = (address, slot)
+        place = _place(address, slot)
         if place in self._warm:
             return False
         self._warm.add(place)
         self._undo.append((self._warm, place, ABSENT))
         return True
 
-    def _mark(self, place: object) -> None:
+    def _mark(self, place: bytes) -> None:
         if place not in self._warm:
             self._warm.add(place)
             self._undo.append((self._warm, place, ABSENT))
@@ -242,9 +259,9 @@ class FlatAccounts:
         storage: dict[bytes, dict[int, int]] = {}
         for address in sorted(self._storage):
             changed = {
-                slot: value
-                for slot, value in sorted(self._storage[address].items())
-                if value != self._parent_value(address, slot)
+                int.from_bytes(place[20:], "big"): value
+                for place, value in sorted(self._storage[address].items())
+                if value != self._parent_value(place)
             }
             if changed:
                 storage[address] = changed

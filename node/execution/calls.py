@@ -1,15 +1,16 @@
 """CALL, CALLCODE, DELEGATECALL and STATICCALL for the inlined loop, in the order of the yellow paper's appendix H.2.
 
 py-evm spends thirty microseconds on a call; whoever calls empty accounts all block long would hold a node for three
-seconds. A child frame that wrote logs or earned refunds hands them to its parent when it succeeds; only one that
-created or destroyed contracts is kept, for py-evm to look through.
+seconds. A child frame's input is a view of its parent's memory, since a call costs the same whatever its size. A child
+frame that wrote logs or earned refunds hands them to its parent when it succeeds; only one that created or destroyed
+contracts is kept, for py-evm to look through.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from eth.exceptions import OutOfGas, VMError, WriteProtection
+from eth.exceptions import InsufficientStack, OutOfGas, VMError, WriteProtection
 from eth.vm.message import Message
 
 CALL, CALLCODE, DELEGATECALL, STATICCALL = 0xF1, 0xF2, 0xF4, 0xFA
@@ -39,13 +40,14 @@ def call(frame: Any, op: int, gas: int) -> int:
 
     Raises:
         VMError: the calling frame fails.
-        IndexError: too few stack items.
     """
     message, accounts = frame.msg, frame.state.accounts
-    memory = frame._memory._bytes
-    push, pop = frame._stack.values.append, frame._stack.values.pop
-    requested, target = pop(), (pop() & ADDRESS).to_bytes(20, "big")
+    memory, stack = frame._memory._bytes, frame._stack.values
+    push, pop = stack.append, stack.pop
     brings = op in (CALL, CALLCODE)
+    if len(stack) < (7 if brings else 6):
+        raise InsufficientStack("Too few stack items")
+    requested, target = pop(), (pop() & ADDRESS).to_bytes(20, "big")
     value = pop() if brings else 0
     in_at, in_size, out_at, out_size = pop(), pop(), pop(), pop()
     if value and op == CALL and message.is_static:
@@ -90,13 +92,14 @@ def call(frame: Any, op: int, gas: int) -> int:
         push(1)
         return gas + given
     delegating = op == DELEGATECALL
+    data = memoryview(memory)[in_at : in_at + in_size]
     child = frame.child(
         CallMessage(
             given,
             target if op in (CALL, STATICCALL) else own,
             message.sender if delegating else own,
             message.value if delegating else value,
-            bytes(memory[in_at : in_at + in_size]),
+            data,
             code,
             message.depth + 1,
             code_address,
@@ -118,6 +121,8 @@ def call(frame: Any, op: int, gas: int) -> int:
     else:
         push(1)
         _adopt(frame, child)
+    finally:
+        data.release()  # the caller's memory may grow again
     left: int = child._gas_meter.gas_remaining
     output = frame.return_data = child._output
     if out_size and output:

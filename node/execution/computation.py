@@ -31,6 +31,12 @@ class Computation(PragueComputation):
         self.code = LinearCode(message.code)
 
     @classmethod
+    def consume_initcode_gas_cost(cls, computation: Any) -> None:
+        """EIP-3860: of a transaction's own; CREATE has paid already, even where its frame's sender is the origin."""
+        if computation.msg.depth == 0:
+            super().consume_initcode_gas_cost(computation)
+
+    @classmethod
     def validate_create_message(cls, message: Any) -> None:
         """EIP-3860 bounds what a transaction brings; genesis gives a constructor a hundred members' arguments."""
         if message.depth > 0 or message.sender != NO_COINBASE:

@@ -179,7 +179,7 @@ class _Block:
             raise InvalidTransaction(f"gas limit reached: {tx.gas_limit} of {self.gas_left} left in the block")
         try:
             outcome = apply_transaction(self._machine, tx)
-        except GridpactError:  # a damaged database: that is not the transaction's fault
+        except (GridpactError, MemoryError):  # a damaged database, a full machine: not the transaction's fault
             raise
         except Exception as error:  # a fault of the EVM itself: the same on every node, and no reason to stop
             accounts.discard(0)
@@ -241,6 +241,9 @@ class _Void:
 
     def code(self, code_hash: bytes) -> bytes:
         return b""
+
+    def beginnings(self, code_hash: bytes) -> None:
+        return None
 
 
 VOID: StateReader = _Void()

@@ -28,8 +28,11 @@ from eth.exceptions import (
 from sha3 import keccak_256
 
 from node.execution.calls import CALL, CALLCODE, DELEGATECALL, STATICCALL, call, extend
-from node.execution.code import JUMPDEST, PADDING, Instructions, instructions
+from node.state.code import Instructions
 
+JUMPDEST = 0x5B
+PADDING = bytes(33)
+"""Zeros behind code read as STOP, also those behind a PUSH32 that is its last byte."""
 WORD = 1 << 256
 MAX = WORD - 1
 SIGN = 1 << 255
@@ -70,7 +73,7 @@ def run(frame: Any) -> None:
     stack, memory = frame._stack.values, frame._memory._bytes
     push, pop = stack.append, stack.pop
     gas = meter.gas_remaining
-    data, address = bytes(message.data), message.storage_address
+    data, address = message.data, message.storage_address
     code = message.code + PADDING
     begins: Instructions | None = None
     constants: dict[int, int] = {}
@@ -186,7 +189,7 @@ def run(frame: Any) -> None:
                     if pop():
                         if at >= len(message.code) or code[at] != JUMPDEST:
                             raise InvalidJumpDestination("Invalid Jump Destination")
-                        begins = begins or instructions(message.code)
+                        begins = begins or accounts.instructions(message.code)
                         if not begins.begin_at(at):
                             raise InvalidInstruction("Jump resulted in invalid instruction")
                         pc = at
@@ -197,7 +200,7 @@ def run(frame: Any) -> None:
                     at = pop()
                     if at >= len(message.code) or code[at] != JUMPDEST:
                         raise InvalidJumpDestination("Invalid Jump Destination")
-                    begins = begins or instructions(message.code)
+                    begins = begins or accounts.instructions(message.code)
                     if not begins.begin_at(at):
                         raise InvalidInstruction("Jump resulted in invalid instruction")
                     pc = at
@@ -292,7 +295,7 @@ def run(frame: Any) -> None:
                     if gas < 0:
                         raise OutOfGas("Out of gas")
                     at = stack[-1]
-                    word = data[at : at + 32]
+                    word = bytes(data[at : at + 32])
                     stack[-1] = number(word, "big") << 8 * (32 - len(word))
                 elif op in _BLOCK_CONSTANTS:
                     gas -= 2
@@ -328,7 +331,7 @@ def run(frame: Any) -> None:
                     if size:
                         gas = extend(memory, to + size, gas - 3 * ((size + 31) >> 5))
                         source = data if op == 0x37 else message.code
-                        memory[to : to + size] = source[at : at + size].ljust(size, b"\0")
+                        memory[to : to + size] = bytes(source[at : at + size]).ljust(size, b"\0")
                 elif op == 0x3E:  # RETURNDATACOPY
                     gas -= 3
                     if gas < 0:
@@ -469,7 +472,7 @@ def run(frame: Any) -> None:
             else:
                 frame.run_stock(op)
     except IndexError:
-        if stack and op < 0x80:  # no opcode below DUP1 reads past what it has popped
+        if (stack and op < 0x80) or (op >= 0xF0 and op not in (0xF3, 0xFD)):  # a fault of ours, or of a frame below
             raise
         raise InsufficientStack("Too few stack items") from None
     except Halt:

@@ -27,7 +27,7 @@ from node.chain.receipt import Log
 from node.chain.transaction import Transaction
 from node.execution.accounts import FlatAccounts
 from node.execution.computation import computation_class
-from node.execution.results import BlockEnvironment, Loop
+from node.execution.results import ANCESTORS, BlockEnvironment, Loop
 from node.rules import Rules
 from node.state import StateReader
 
@@ -56,6 +56,7 @@ class Machine(PragueState):
         self.rules = rules
         self.computation_class = computation_class(rules.fork, loop)
         self._ancestor_hash = environment.ancestor_hash
+        self._ancestor_hashes: dict[int, bytes] = {}
         self._environment = environment
         self.execution_context = ExecutionContext(
             coinbase=environment.coinbase,
@@ -94,7 +95,12 @@ class Machine(PragueState):
 
     def get_ancestor_hash(self, block_number: int) -> bytes:
         """Return the hash that BLOCKHASH gives: empty (zero) beyond the last 256 blocks."""
-        return self._ancestor_hash(block_number) or b""
+        if not 0 < self._environment.number - block_number <= ANCESTORS:
+            return b""
+        found = self._ancestor_hashes.get(block_number)
+        if found is None:
+            found = self._ancestor_hashes[block_number] = self._ancestor_hash(block_number) or b""
+        return found
 
     # -- the block
 

@@ -19,6 +19,9 @@ class Loop(StrEnum):
     STOCK = "stock"
 
 
+ANCESTORS = 256  # BLOCKHASH reaches this far back
+
+
 @dataclass(frozen=True, slots=True)
 class BlockEnvironment:
     """What the EVM sees of the block: coinbase, PREVRANDAO and base fee are fixed by rule.
@@ -27,7 +30,7 @@ class BlockEnvironment:
         number, timestamp (chain seconds), gas_limit: of the block.
         parent_hash: of the block before it (32 bytes), for EIP-2935.
         chain_id: as in EIP-155.
-        ancestor_hash: the hash of one of the last 256 blocks, None beyond them.
+        ancestor_hash: the hash of one of the last `ANCESTORS` blocks; it is asked for no others.
         coinbase, mix_hash, excess_blob_gas: fixed on this chain; Ethereum's tests have others.
     """
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from node.chain.header import Header
 from node.execution import BlockEnvironment
 from node.rpc.errors import BlockNotFound
@@ -11,8 +9,6 @@ from node.rpc.formats import BlockRef, Tag, to_data
 from node.rpc.reads import BlockData, Reader
 from node.rules import RuleBook
 from node.storage import StateView, View
-
-ANCESTORS = 256  # BLOCKHASH reaches this far back
 
 
 def find_height(view: View, ref: BlockRef) -> int | None:
@@ -83,12 +79,5 @@ def _environment(
         gas_limit=max(header.gas_limit, rules.block_gas_limit),
         parent_hash=parent_hash,
         chain_id=rules.chain_id,
-        ancestor_hash=_ancestor_hash(view, number),
+        ancestor_hash=lambda asked: view.header(asked).hash,
     )
-
-
-def _ancestor_hash(view: View, number: int) -> Callable[[int], bytes | None]:
-    def ancestor_hash(asked: int) -> bytes | None:
-        return view.header(asked).hash if max(0, number - ANCESTORS) <= asked < number else None
-
-    return ancestor_hash

@@ -21,6 +21,7 @@ from node.snapshot.format import (
 )
 from node.snapshot.verify import Origin, check_manifest
 from node.state.account import EMPTY_CODE_HASH, EMPTY_ROOT, Account, decode_account
+from node.state.code import beginnings
 from node.state.delta import encode_value, storage_key
 from node.state.trie import build_subtrie, join_subtries, node_key, path_at, path_length
 from node.storage import tables
@@ -131,7 +132,7 @@ class Assembly:
             code_hash = keccak(code)
             if code_hash not in self._code_hashes:
                 raise InvalidSnapshot(name, f"no account has the code 0x{code_hash.hex()}")
-            rows.append(("codes", code_hash, code))
+            rows += [("codes", code_hash, code), ("jumps", code_hash, beginnings(code))]
         return rows
 
     @cached_property

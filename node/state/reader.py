@@ -19,6 +19,9 @@ class StateReader(Protocol):
     def code(self, code_hash: bytes) -> bytes:
         """Return the code with this hash (32 bytes), empty for the hash of nothing."""
 
+    def beginnings(self, code_hash: bytes) -> bytes | None:
+        """Return what `node.state.code.beginnings` says of that code; None if that is not kept."""
+
 
 class TrieReader(Protocol):
     """The stored trie nodes."""

@@ -17,6 +17,7 @@ from node.chain.assembly import SealedBlock
 from node.chain.mmr import Position
 from node.chain.rlp import encode_int
 from node.state import StateDelta
+from node.state.code import beginnings
 from node.storage import tables
 from node.storage.errors import StorageError
 from node.storage.view import Tables, View
@@ -185,6 +186,7 @@ class Store:
             self._environment.copy(str(path), compact=True)
         except lmdb.Error as error:
             raise StorageError(path, f"cannot write: {error}", "free space on the disk") from None
+        _sync(path / "data.mdb")
         _sync_folders(path)
 
     def release_dead_readers(self) -> None:
@@ -204,11 +206,15 @@ class Store:
 
 def _sync_folders(path: Path) -> None:
     for folder in (path, path.parent):
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        _sync(folder)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _lock(path: Path) -> int:
@@ -348,6 +354,7 @@ class _Writer:
                 self.delete("storage", key)
         for code_hash, code in sorted(delta.codes.items()):
             self.put("codes", code_hash, code)
+            self.put("jumps", code_hash, beginnings(code))
         for path, node in sorted(delta.trie_nodes.items()):
             if node is None:
                 self.delete("trie", path)

@@ -18,6 +18,7 @@
 | accounts | address | account RLP: the live state |
 | storage | address ‖ slot | value without leading zeros: the live state |
 | codes | code hash | code |
+| jumps | code hash | where instructions begin in it (`node.state.code`) |
 | trie | path key | trie node RLP |
 | accounts_before | address ‖ height | the account before that height (empty: none) |
 | storage_before | address ‖ slot ‖ height | the value before that height |
@@ -30,7 +31,7 @@ import zlib
 
 from node.storage.errors import CorruptValue
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 PROVED_HEIGHTS = 128  # how far behind the head a state value can still be proved
 TABLES = (
     "meta",
@@ -47,6 +48,7 @@ TABLES = (
     "accounts",
     "storage",
     "codes",
+    "jumps",
     "trie",
     "accounts_before",
     "storage_before",

@@ -313,6 +313,10 @@ class StateView:
         """Return the code with this hash."""
         return b"" if code_hash == EMPTY_CODE_HASH else self._view.required("codes", code_hash)
 
+    def beginnings(self, code_hash: bytes) -> bytes | None:
+        """Return where instructions begin in the code with this hash (`node.state.code`)."""
+        return self._view.get("jumps", code_hash)
+
     def _before(self, table: str, prefix: bytes) -> bytes | None:
         if self._height is None:
             return None

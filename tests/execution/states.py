@@ -9,6 +9,7 @@ from eth_hash.auto import keccak
 
 from node.execution import VOID
 from node.state import EMPTY_CODE_HASH, EMPTY_ROOT, Account, AccountChange, StateChanges, make_delta
+from node.state.code import beginnings
 from node.state.delta import encode_value, storage_key
 from node.state.trie import NO_NODES, build
 
@@ -46,6 +47,10 @@ class DictState:
     def code(self, code_hash: bytes) -> bytes:
         """Return code by its hash."""
         return self._codes[code_hash]
+
+    def beginnings(self, code_hash: bytes) -> bytes | None:
+        """Return where instructions begin, for every other code."""
+        return beginnings(self._codes[code_hash]) if code_hash[0] & 1 else None
 
     def after(self, changes: StateChanges) -> DictState:
         """Return the state with `changes`."""

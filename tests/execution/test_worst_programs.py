@@ -14,9 +14,10 @@ GAS = 400_000
 
 
 def run(program: Program, loop: Loop, gas: int) -> tuple[str, bytes, int]:
+    slots = range(0, SLOTS * program.step if program.filled else 0, program.step)
     state = DictState(
         {
-            CONTRACT: Holding(10**9, 1, program.code, dict.fromkeys(range(SLOTS if program.filled else 0), 1)),
+            CONTRACT: Holding(10**9, 1, program.code, dict.fromkeys(slots, 1)),
             CALLER: Holding(10**18),
         }
     )

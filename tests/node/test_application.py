@@ -177,7 +177,7 @@ def test_a_directory_of_another_chain_is_refused(chain: OneChain) -> None:
     with pytest.raises(StorageError, match="no database"):
         Store.open(chain.path.parent / "nothing", chain_id=2016, genesis_hash=bytes(32))
     overwrite(chain.path, "meta", b"schema", b"\x09    ", repair_checksum=True)
-    with pytest.raises(StorageError, match="schema version 9; expected schema version 2"):
+    with pytest.raises(StorageError, match="schema version 9; expected schema version 3"):
         Store.open(chain.path, chain_id=2016, genesis_hash=chain.genesis_hash)
 
 

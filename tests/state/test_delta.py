@@ -35,6 +35,9 @@ class World:
     def code(self, code_hash: bytes) -> bytes:
         raise AssertionError("a delta does not read code")
 
+    def beginnings(self, code_hash: bytes) -> None:
+        raise AssertionError("a delta does not read code")
+
     def node(self, key: bytes) -> bytes | None:
         return self.nodes.get(key)
 

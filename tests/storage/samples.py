@@ -34,6 +34,9 @@ class _Void:
     def code(self, code_hash: bytes) -> bytes:
         return b""
 
+    def beginnings(self, code_hash: bytes) -> None:
+        return None
+
 
 def changes_of(
     balances: Mapping[bytes, int | None], storage: Mapping[bytes, Mapping[int, int]] | None = None
