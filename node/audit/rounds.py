@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing import get_context
 from os import cpu_count
@@ -78,9 +79,14 @@ def audit_rounds(path: Path, genesis: Genesis, domain: Domain, checkpoints: Mapp
     counts = Counts()
     with ProcessPoolExecutor(cpu_count(), mp_context=get_context("fork")) as pool:
         slices = range(max(first, 1), head + 1, SLICE_HEIGHTS)
-        jobs = [pool.submit(check_heights, order, at, min(at + SLICE_HEIGHTS, head + 1)) for at in slices]
-        for job in jobs:
-            found, wrong = job.result()
+        jobs = {at: pool.submit(check_heights, order, at, min(at + SLICE_HEIGHTS, head + 1)) for at in slices}
+        for at, job in jobs.items():
+            try:
+                found, wrong = job.result()
+            except BrokenProcessPool:
+                detail = f"a reader was killed at or after height {at}: a damaged page, or too little memory"
+                offences.append(Offence(at, ROUND, "database", detail))
+                break
             counts.heights += found.heights
             counts.certificates += found.certificates
             counts.transactions += found.transactions

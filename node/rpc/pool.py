@@ -111,22 +111,27 @@ class ReadPool:
 
     async def _work(self, process: _Process) -> None:
         """Answer what waits with one process; while it starts, others may be quicker."""
-        while self._waiting:
-            job: _Job | None = None
-            try:
-                await process.ready()
-                if self._waiting:
-                    job = self._waiting.popleft()
-                    job.settle(await process.ask(job.frame))
-            except RpcError as error:
-                if job is None and self._waiting:
-                    job = self._waiting.popleft()
-                if job is not None:
-                    job.settle(error)
-            finally:
-                if job is not None:
-                    job.answer.cancel()  # nobody will answer it if this pool is being closed
-        self._idle.append(process)  # taken first: it is warm
+        try:
+            while self._waiting:
+                await self._answer_one(process)
+        finally:
+            self._idle.append(process)  # taken first: it is warm
+
+    async def _answer_one(self, process: _Process) -> None:
+        job: _Job | None = None
+        try:
+            await process.ready()
+            if self._waiting:
+                job = self._waiting.popleft()
+                job.settle(await process.ask(job.frame))
+        except RpcError as error:
+            if job is None and self._waiting:
+                job = self._waiting.popleft()
+            if job is not None:
+                job.settle(error)
+        finally:
+            if job is not None:
+                job.answer.cancel()  # nobody will answer it if this pool is being closed
 
     async def close(self) -> None:
         """End the processes; what is read or waits is cancelled."""
@@ -162,16 +167,22 @@ class _Process:
         if self.warm:
             return
         await self.end()
+        try:
+            await self._start()
+        except OSError as error:  # no descriptor or process left, for now
+            raise RpcError(INTERNAL_ERROR, f"internal error: no reading process can start: {error}") from None
+        await self.ask(pickle.dumps(self._order, pickle.HIGHEST_PROTOCOL))
+        self._answers = True
+
+    async def _start(self) -> None:
         ours, theirs = socket.socketpair()
         with theirs:
             self._reader, self._writer = await asyncio.open_unix_connection(sock=ours, limit=STREAM_BYTES)
             try:
                 self._child = _spawn(theirs)
-            except OSError as error:
+            except OSError:
                 self._writer.close()
-                raise RpcError(INTERNAL_ERROR, f"internal error: no reading process can start: {error}") from None
-        await self.ask(pickle.dumps(self._order, pickle.HIGHEST_PROTOCOL))
-        self._answers = True
+                raise
 
     async def ask(self, frame: bytes) -> bytes:
         """Return the answer to a frame.
