@@ -8,7 +8,7 @@ from pathlib import Path
 
 from benchmarks.bars import Bar, svg
 from benchmarks.committed import OURS
-from benchmarks.results import Result, kept
+from benchmarks.results import Result, kept, number
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGE = DOCS / "performance.md"
@@ -19,8 +19,8 @@ def table(results: Sequence[Result]) -> str:
     """Return the figures as a Markdown table, and what was measured beside each below it."""
     lines = ["| | what | figure | bar | runs | measured |", "|---|---|--:|---|---|---|"]
     for result in results:
-        runs = ", ".join(f"{run:,.4g}" for run in result.runs) if len(result.runs) > 1 else ""
-        figure = f"{result.figure:,.4g} {result.unit}".strip()
+        runs = ", ".join(number(run) for run in result.runs) if len(result.runs) > 1 else ""
+        figure = f"{number(result.figure)} {result.unit}".strip()
         lines.append(f"| {result.claim} | {result.what} | {figure} | {result.bar} | {runs} | {result.date} |")
     lines.append("")
     for result in results:

@@ -125,6 +125,8 @@ class Soak:
                 raise Offended(f"{left} transfers are not committed {BOUND_S:.0f} s after the last kill")
             await self._equal_heads()
             await self._check_kept(load)
+            if not load.committed:
+                raise Offended("no transfer was committed: there was no load")
             self._say(
                 f"heads equal at height {self._chain.head}; all {len(load.committed)} transfers on all "
                 f"{len(self._nodes)} nodes where they were first seen"

@@ -39,6 +39,9 @@ def main() -> int:
         print(f"no state tests at {options.archive}: set GRIDPACT_VECTORS or --archive")
         return 2
     chosen = [each for each in members(options.archive) if options.only in f"{each[0]}/{each[1]}"]
+    if not chosen:
+        print(f"no test's folder or name contains {options.only!r}")
+        return 2
     chosen.sort(key=lambda each: each[0] != SLOW)  # first, so that they end with the others
     failed = 0
     with ProcessPoolExecutor() as pool:
