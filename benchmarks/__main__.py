@@ -1,7 +1,7 @@
 """`make bench`: the scripts of P1 to P4, P8 to P10 and the profile one after the other, each in a process of its own.
 
 python -m benchmarks --keep                 # all, figures kept
-python -m benchmarks committed --peers      # one
+python -m benchmarks committed --no-peers   # one
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import sys
 import time
 
 SCRIPTS = {
-    "committed": "P1 transfers a second, P2 latency, P3 no decay",
+    "committed": "P1 transfers a second beside other chains, P2 latency, P3 no decay",
     "execution": "P4 execution beside pyrevm",
     "audit": "P8 audit",
     "start": "P9 start of a devnet",
@@ -26,7 +26,7 @@ def main() -> None:
     """Run what is asked for; end with the number of scripts that failed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(f"{k}: {v}" for k, v in SCRIPTS.items()))
-    parser.add_argument("--peers", action="store_true", help="P1 beside anvil, Hardhat's node and ganache")
+    parser.add_argument("--no-peers", action="store_true", help="P1 without anvil, Hardhat's node and ganache")
     parser.add_argument("--keep", action="store_true", help="keep the figures in benchmarks/results")
     options = parser.parse_args()
     for name in options.names:
@@ -34,7 +34,7 @@ def main() -> None:
             parser.error(f"expected one of {', '.join(SCRIPTS)}, found {name}")
     failed = 0
     for name in options.names or SCRIPTS:
-        flags = ["--keep"] * options.keep + ["--peers"] * (options.peers and name == WITH_PEERS)
+        flags = ["--keep"] * options.keep + ["--no-peers"] * (options.no_peers and name == WITH_PEERS)
         print(f"== {name}: {SCRIPTS[name]}", flush=True)
         started = time.perf_counter()
         done = subprocess.run([sys.executable, "-m", f"benchmarks.{name}", *flags], check=False)

@@ -10,26 +10,25 @@ import asyncio
 import json
 import statistics
 import subprocess
-import tempfile
 import time
 from pathlib import Path
 
 import aiohttp
 
 from benchmarks import machine, transfers
-from benchmarks.devnets import ARTIFACTS, GRIDPACT, RPC_PORT, devnet
-from benchmarks.ethereum import Node
 from benchmarks.results import Result, show
+from benchmarks.validators import GRIDPACT, four_validators, token_on
+from devnet.run import Devnet
 
+RPC_PORT = 20545
 TRANSFERS, SLICE = 50_000, 10_000
 RUNS = 3
 
 
-async def grow() -> None:
+async def grow(devnet: Devnet) -> None:
     """Commit the transfers."""
-    compiled = json.loads((ARTIFACTS / "TestToken.json").read_text(encoding="utf-8"))
     async with aiohttp.ClientSession() as session:
-        run = await transfers.deploy([Node(session, f"http://127.0.0.1:{RPC_PORT + i}") for i in range(4)], compiled)
+        run = await token_on(devnet, session)
         for _ in range(0, TRANSFERS, SLICE):
             await transfers.throughput(run, SLICE)
 
@@ -55,16 +54,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--keep", action="store_true", help="keep the figures in benchmarks/results")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(dir=Path.cwd(), prefix=".bench-") as folder:
-        data = Path(folder) / "devnet"
-        try:
-            devnet("up", "--no-market", "--detach", "--rpc-port", str(RPC_PORT), data=data)
-            asyncio.run(grow())
-        finally:
-            devnet("down", data=data)
-        signed = [verify(data / "node-0", "--no-execute") for _ in range(RUNS)]
-        executed = [verify(data / "node-0") for _ in range(RUNS)]
-    about = machine.describe(Path.cwd())
+    with four_validators(RPC_PORT) as devnet:
+        asyncio.run(grow(devnet))
+        devnet.stop()
+        ledger = devnet.place.node(0)
+        signed = [verify(ledger, "--no-execute") for _ in range(RUNS)]
+        executed = [verify(ledger) for _ in range(RUNS)]
+        about = machine.describe(devnet.place.root)
     what = f"`audit verify --no-execute` of {TRANSFERS:,} transfers"
     show(Result("P8a", what, statistics.median(signed), "tx/s", "≥ 10,000", signed, {}, about), keep=options.keep)
     what = f"`audit verify` of {TRANSFERS:,} transfers, everything executed again"

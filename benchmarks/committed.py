@@ -9,29 +9,24 @@ import os
 import statistics
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 import aiohttp
 
 from benchmarks import machine, peers, transfers
-from benchmarks.ethereum import Node
 from benchmarks.results import Result, show
 from benchmarks.transfers import Throughput
-from benchmarks.validators import ARTIFACT, SETTING, anonymous_bytes, four_validators
+from benchmarks.validators import ARTIFACT, SETTING, anonymous_bytes, four_validators, token_on
 from devnet.run import Devnet
 
 RPC_PORT = 20545
 OURS = "gridpact, four validators"
 
 
-async def measure(
-    devnet: Devnet, compiled: Mapping[str, Any], runs: int, count: int, in_flight: int, rounds: int
-) -> dict[str, Result]:
+async def measure(devnet: Devnet, runs: int, count: int, in_flight: int, rounds: int) -> dict[str, Result]:
     """Return P1, P2 and P3 by claim."""
     place = devnet.place
     async with aiohttp.ClientSession() as session:
-        nodes = [Node(session, f"http://{place.rpc(index)}") for index in range(place.count)]
-        run = await transfers.deploy(nodes, compiled)
+        run = await token_on(devnet, session)
         await transfers.throughput(run, count // 4, in_flight=in_flight)  # code is warm, pools have been used
         waits = {senders: await transfers.latency(session, run, senders, rounds) for senders in (1, transfers.SENDERS)}
         sent, memory = [], []
@@ -104,15 +99,13 @@ def main() -> None:
     parser.add_argument("--transfers", type=int, default=10_000, help="of each run")
     parser.add_argument("--in-flight", type=int, default=transfers.IN_FLIGHT, help="transfers on their way at most")
     parser.add_argument("--latency-rounds", type=int, default=200, help="transfers of each sender")
-    parser.add_argument("--peers", action="store_true", help="P1 beside anvil, Hardhat's node and ganache")
+    parser.add_argument("--no-peers", dest="peers", action="store_false", help="without anvil, Hardhat and ganache")
     parser.add_argument("--keep", action="store_true", help="keep the figures in benchmarks/results")
     options = parser.parse_args()
     compiled = json.loads(ARTIFACT.read_text(encoding="utf-8"))
     busy = os.getloadavg()[0]
     with four_validators(RPC_PORT) as devnet:
-        found = asyncio.run(
-            measure(devnet, compiled, options.runs, options.transfers, options.in_flight, options.latency_rounds)
-        )
+        found = asyncio.run(measure(devnet, options.runs, options.transfers, options.in_flight, options.latency_rounds))
     if options.peers:
         others = asyncio.run(peers.measure(compiled, options.runs, options.transfers))
         found["P1"] = beside_peers(found["P1"], others)

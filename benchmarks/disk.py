@@ -1,59 +1,57 @@
-"""P10: bytes on disk for each committed ERC-20 transfer, as the chain grows.
+"""P10: bytes on disk for each committed ERC-20 transfer, as the chain grows: the whole data directory of a validator.
 
-Counted are the database's used pages (its file is sparse and grows in steps) and the write-ahead log.
+Counted are the database with the pages that wait to be used again (its file is sparse and grows in steps), the
+write-ahead log, the states kept for newcomers, and every other file.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import json
-import tempfile
 from itertools import pairwise
-from pathlib import Path
 
 import aiohttp
-import lmdb
 
 from benchmarks import machine, transfers
-from benchmarks.devnets import ARTIFACTS, RPC_PORT, devnet
-from benchmarks.ethereum import Node
 from benchmarks.results import Result, show
-from node.config import DATABASE_NAME, WAL_NAME
-from node.storage.tables import TABLES
+from benchmarks.validators import Disk, disk_of, four_validators, token_on
+from devnet.run import Devnet
 
-STEP, STEPS = 5_000, 4
-
-
-def used_bytes(node: Path) -> dict[str, int]:
-    """Return the bytes of used pages by table, and of the write-ahead log."""
-    environment = lmdb.open(str(node / DATABASE_NAME), max_dbs=len(TABLES), readonly=True, lock=False)
-    found = {}
-    try:
-        with environment.begin() as transaction:
-            for table in TABLES:
-                stat = transaction.stat(environment.open_db(table.encode(), txn=transaction, create=False))
-                pages = stat["branch_pages"] + stat["leaf_pages"] + stat["overflow_pages"]
-                found[table] = pages * stat["psize"]
-    finally:
-        environment.close()
-    wal = node / WAL_NAME
-    files = [wal] if wal.is_file() else list(wal.rglob("*"))
-    found["write-ahead log"] = sum(path.stat().st_size for path in files if path.is_file())
-    return found
+RPC_PORT = 20545
+STEP, STEPS = 10_000, 5
 
 
-async def grow(data: Path) -> list[dict[str, int]]:
-    """Return what is used before, and after every step of transfers."""
-    compiled = json.loads((ARTIFACTS / "TestToken.json").read_text(encoding="utf-8"))
+async def grow(devnet: Devnet) -> list[Disk]:
+    """Return what the first validator's data directory takes before, and after every step of transfers."""
+    folder = devnet.place.node(0)
     async with aiohttp.ClientSession() as session:
-        nodes = [Node(session, f"http://127.0.0.1:{RPC_PORT + i}") for i in range(4)]
-        run = await transfers.deploy(nodes, compiled)
-        found = [used_bytes(data / "node-0")]
+        run = await token_on(devnet, session)
+        found = [disk_of(folder)]
         for _ in range(STEPS):
             await transfers.throughput(run, STEP)
-            found.append(used_bytes(data / "node-0"))
+            found.append(disk_of(folder))
     return found
+
+
+def result(found: list[Disk], about: str) -> Result:
+    """Return P10 of what the directory took before and after every step."""
+    steps = [(after.total - before.total) / STEP for before, after in pairwise(found)]
+    first, last = found[0], found[-1]
+    parts = {
+        "log": last.log - first.log,
+        "pages to be used again": last.free - first.free,
+        "snapshots": last.snapshots - first.snapshots,
+        "other files": last.rest - first.rest,
+        **{f"table {name}": size - first.tables[name] for name, size in last.tables.items()},
+    }
+    by_size = sorted(((size / (STEP * STEPS), name) for name, size in parts.items()), reverse=True)
+    beside = {
+        f"each {STEP:,} transfers": ", ".join(f"{step:.0f} B" for step in steps),
+        "for what": ", ".join(f"{name} {size:.0f}" for size, name in by_size if size >= 1),
+    }
+    overall = (last.total - first.total) / (STEP * STEPS)
+    what = "disk for each committed transfer, with everything in the data directory"
+    return Result("P10", what, overall, "bytes", "≤ 800, not growing", steps, beside, about)
 
 
 def main() -> None:
@@ -61,25 +59,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--keep", action="store_true", help="keep the figures in benchmarks/results")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(dir=Path.cwd(), prefix=".bench-") as folder:
-        data = Path(folder) / "devnet"
-        try:
-            devnet("up", "--no-market", "--detach", "--rpc-port", str(RPC_PORT), data=data)
-            found = asyncio.run(grow(data))
-        finally:
-            devnet("down", data=data)
-    totals = [sum(each.values()) for each in found]
-    steps = [(after - before) / STEP for before, after in pairwise(totals)]
-    overall = (totals[-1] - totals[0]) / (STEP * STEPS)
-    grown = {name: (found[-1][name] - found[0][name]) / (STEP * STEPS) for name in found[0]}
-    largest = sorted(grown.items(), key=lambda item: -item[1])[:10]
-    beside = {
-        f"each {STEP:,} transfers": ", ".join(f"{step:.0f} B" for step in steps),
-        "by table": ", ".join(f"{name} {size:.0f}" for name, size in largest),
-    }
-    what = "disk for each committed transfer, with history and indexes"
-    about = machine.describe(Path.cwd())
-    show(Result("P10", what, overall, "bytes", "≤ 800, not growing", steps, beside, about), keep=options.keep)
+    with four_validators(RPC_PORT) as devnet:
+        found = asyncio.run(grow(devnet))
+        about = machine.describe(devnet.place.root)
+    show(result(found, about), keep=options.keep)
 
 
 if __name__ == "__main__":

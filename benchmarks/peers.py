@@ -5,7 +5,6 @@ npm installs them into `.bench-peers/` as `benchmarks/peers/package-lock.json` s
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import resource
@@ -14,10 +13,12 @@ import signal
 import socket
 import statistics
 import subprocess
+import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import aiohttp
 
@@ -32,31 +33,36 @@ FEE = 10**13  # wei a gas: above any base fee that full blocks reach in these ru
 START_S = 60.0
 GIB = 1 << 30
 HEAP_MIB = 4_096  # of a chain in JavaScript
-IN_FLIGHT = 8_000  # a chain with a block a second needs more on its way than one block holds
 RAISED_GAS = 1_000_000_000
+TAIL_BYTES = 2_000  # of what a chain said before it ended
 
 
 @dataclass(frozen=True, slots=True)
 class Peer:
     """A chain: its name with how it mines, the command, its bound on address space, and how it is loaded.
 
-    One that mines a transaction as it arrives takes the next nonce only, and the requests of a batch in any order: it
-    gets a transaction a request.
+    Args:
+        in_flight: one with a block a second needs more on its way than a block holds.
+        batch: one that mines a transaction as it arrives takes the next nonce only, and the requests of a batch in any
+            order: it gets a transaction a request.
+        times: its runs are so many times longer, as they would otherwise be a few blocks.
     """
 
     name: str
     command: Sequence[str]
     address_bytes: int
+    in_flight: int = transfers.IN_FLIGHT
     batch: int = transfers.BATCH
+    times: int = 1
 
 
 _ANVIL = ("anvil", "--silent", "--block-time", "1", "--port", str(PORT))
 _GANACHE = ("ganache", "--logging.quiet", "--wallet.mnemonic", MNEMONIC, "--server.port", str(PORT))
 PEERS = (
-    Peer("anvil, a block a second, its own gas limit", _ANVIL, 8 * GIB),
-    Peer("anvil, a block a second, 1,000 Mgas", (*_ANVIL, "--gas-limit", str(RAISED_GAS)), 8 * GIB),
-    Peer("Hardhat node, a block a transaction", ("hardhat", "node", "--port", str(PORT)), 32 * GIB, 1),
-    Peer("ganache, a block a transaction", _GANACHE, 32 * GIB, 1),
+    Peer("anvil, a block a second, its own gas limit", _ANVIL, 8 * GIB, 8_000),
+    Peer("anvil, a block a second, 1,000 Mgas", (*_ANVIL, "--gas-limit", str(RAISED_GAS)), 8 * GIB, 60_000, times=10),
+    Peer("Hardhat node, a block a transaction", ("hardhat", "node", "--port", str(PORT)), 32 * GIB, batch=1),
+    Peer("ganache, a block a transaction", _GANACHE, 32 * GIB, batch=1),
 )
 
 
@@ -85,38 +91,57 @@ def _read(path: Path) -> bytes | None:
 
 @contextlib.contextmanager
 def _running(peer: Peer) -> Iterator[None]:
+    """Run a chain until the end of the block; return when it listens.
+
+    Raises:
+        RuntimeError: it ended, with the end of what it said, or something else listens on its port.
+        TimeoutError: it does not listen in time.
+    """
+
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_AS, (peer.address_bytes, peer.address_bytes))
 
-    process = subprocess.Popen(
-        [str(INSTALLED / "node_modules" / ".bin" / peer.command[0]), *peer.command[1:]],
-        cwd=INSTALLED,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        preexec_fn=limit,
-        start_new_session=True,
-        env={**os.environ, "NODE_OPTIONS": f"--max-old-space-size={HEAP_MIB}"},
-    )
-    try:
-        yield
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)  # the command is often a wrapper; nothing of it is kept
-        process.wait()
+    if _listens():
+        raise RuntimeError(f"port {PORT} is in use")
+    with tempfile.TemporaryFile() as said:
+        process = subprocess.Popen(
+            [str(INSTALLED / "node_modules" / ".bin" / peer.command[0]), *peer.command[1:]],
+            cwd=INSTALLED,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=said,
+            preexec_fn=limit,
+            start_new_session=True,
+            env={**os.environ, "NODE_OPTIONS": f"--max-old-space-size={HEAP_MIB}"},
+        )
+        try:
+            deadline = time.monotonic() + START_S
+            while not _listens():
+                if process.poll() is not None:
+                    raise _ended(process, said)
+                if time.monotonic() > deadline:
+                    raise TimeoutError(f"it does not listen within {START_S:.0f} s")
+                time.sleep(0.1)
+            yield
+        except (aiohttp.ClientError, ExceptionGroup) as error:
+            if process.poll() is not None:
+                raise _ended(process, said) from error
+            raise
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)  # the command is often a wrapper; nothing of it is kept
+            process.wait()
 
 
-async def _answers() -> None:
-    """Return when something listens.
+def _ended(process: subprocess.Popen[bytes], said: IO[bytes]) -> RuntimeError:
+    said.seek(max(0, said.seek(0, os.SEEK_END) - TAIL_BYTES))
+    return RuntimeError(f"it ended with {process.returncode}: {said.read().decode(errors='replace')}")
 
-    Raises:
-        TimeoutError: nothing does in time.
-    """
-    async with asyncio.timeout(START_S):
-        while True:
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", PORT), 1):
-                return
-            await asyncio.sleep(0.1)
+
+def _listens() -> bool:
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", PORT), 1):
+        return True
+    return False
 
 
 async def measure(compiled: Mapping[str, Any], runs: int, count: int) -> dict[str, list[Throughput] | str]:
@@ -125,7 +150,7 @@ async def measure(compiled: Mapping[str, Any], runs: int, count: int) -> dict[st
     Args:
         compiled: the token's artifact.
         runs: how many, after a shorter one that does not count.
-        count: transfers of each run.
+        count: transfers of each run, of most.
     """
     reason = install()
     if reason:
@@ -142,11 +167,10 @@ async def measure(compiled: Mapping[str, Any], runs: int, count: int) -> dict[st
 
 
 async def _load(peer: Peer, compiled: Mapping[str, Any], runs: int, count: int) -> list[Throughput]:
-    await _answers()
     async with aiohttp.ClientSession() as session:
         run = await transfers.deploy([Node(session, f"http://127.0.0.1:{PORT}")], compiled, fee=FEE)
-        counts = [max(transfers.SENDERS, count // 4), *[count] * runs]
-        sent = [await transfers.throughput(run, each, in_flight=IN_FLIGHT, batch=peer.batch) for each in counts]
+        counts = [max(transfers.SENDERS, count * peer.times // 4), *[count * peer.times] * runs]
+        sent = [await transfers.throughput(run, each, in_flight=peer.in_flight, batch=peer.batch) for each in counts]
     return sent[1:]
 
 

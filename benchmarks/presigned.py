@@ -42,6 +42,7 @@ class TokenSenders:
         self._keys = [PrivateKey(key) for key in keys]
         self._nonces = list(nonces)
         addresses = [keccak(key.public_key.format(compressed=False)[1:])[12:] for key in self._keys]
+        self.addresses = ["0x" + address.hex() for address in addresses]
         one = (1).to_bytes(32, "big")
         self._data = [SELECTOR + bytes(12) + to + one for to in [*addresses[1:], addresses[0]]]
         self._turn = 0

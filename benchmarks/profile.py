@@ -25,9 +25,8 @@ from pathlib import Path
 import aiohttp
 
 from benchmarks import machine, transfers
-from benchmarks.ethereum import Node
 from benchmarks.results import Result, show
-from benchmarks.validators import ARTIFACT, SETTING, four_validators
+from benchmarks.validators import SETTING, four_validators, token_on
 from devnet.processes import running
 from devnet.run import Devnet
 
@@ -128,8 +127,7 @@ async def load(devnet: Devnet, count: int) -> dict[int, float]:
     place = devnet.place
     pids = [running(place.root)[f"node-{index}"] for index in range(place.count)]
     async with aiohttp.ClientSession() as session:
-        nodes = [Node(session, f"http://{place.rpc(index)}") for index in range(place.count)]
-        run = await transfers.deploy(nodes, json.loads(ARTIFACT.read_text(encoding="utf-8")))
+        run = await token_on(devnet, session)
         await transfers.throughput(run, count // 10)
         before = thread_seconds(pids)
         await transfers.throughput(run, count)

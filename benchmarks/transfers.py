@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,6 +64,10 @@ class Run:
         calls = [("eth_getTransactionCount", [sender.address, "latest"]) for sender in self.senders]
         for sender, nonce in zip(self.senders, await self.nodes[0].batch(calls), strict=True):
             self.nonces[sender.address] = int(nonce, 16)
+
+    def over(self, nodes: list[Node]) -> Run:
+        """Return the same token and accounts, for transfers over other nodes."""
+        return Run(nodes, self.chain_id, self.token, self.senders, self.fee)
 
     async def signers(self) -> TokenSenders:
         """Return the senders with their next nonces as the chain has them: nothing of theirs may be on its way."""
@@ -132,27 +136,35 @@ async def wait_for_receipt(node: Node, transaction: str) -> dict[str, str]:
 
 
 class CommitCounter:
-    """Counts the transactions in the blocks after a given height, as one node reports them."""
+    """Counts what some accounts have on the chain since `begin`, by their nonces as one node reports them."""
 
-    def __init__(self, node: Node, height: int) -> None:
+    def __init__(self, node: Node, senders: Sequence[str]) -> None:
         self._node = node
-        self._start = height
-        self.height = height
+        self._calls: list[tuple[str, list[Any]]] = [("eth_blockNumber", [])]
+        self._calls += [("eth_getTransactionCount", [sender, "latest"]) for sender in senders]
+        self._began = (0, 0)
+        self.height = 0
         self.committed = 0
 
+    @classmethod
+    async def begin(cls, node: Node, senders: Sequence[str]) -> CommitCounter:
+        """Return a counter that stands at 0."""
+        counter = cls(node, senders)
+        await counter.poll()
+        counter._began = (counter.height, counter.committed)
+        counter.committed = 0
+        return counter
+
     async def poll(self) -> int:
-        """Read the blocks committed since the last call; return the total."""
-        head = int(await self._node.call("eth_blockNumber"), 16)
-        if head > self.height:
-            calls = [("eth_getBlockTransactionCountByNumber", [hex(n)]) for n in range(self.height + 1, head + 1)]
-            self.committed += sum(int(count, 16) for count in await self._node.batch(calls))
-            self.height = head
+        """Read the nonces; return how many transactions there are since the beginning."""
+        height, *nonces = (int(each, 16) for each in await self._node.batch(self._calls))
+        self.height, self.committed = height, sum(nonces) - self._began[1]
         return self.committed
 
     @property
     def blocks(self) -> int:
-        """Blocks seen since the start."""
-        return self.height - self._start
+        """Blocks seen since the beginning."""
+        return self.height - self._began[0]
 
 
 def bodies_by_sender(signed: list[Signed], batch: int) -> list[list[tuple[int, bytes]]]:
@@ -180,7 +192,7 @@ async def throughput(run: Run, transfers: int, *, in_flight: int = IN_FLIGHT, ba
     """
     signed = (await run.signers()).next_transfers(transfers)
     lanes = bodies_by_sender(signed, batch)
-    counter = CommitCounter(run.nodes[0], int(await run.nodes[0].call("eth_blockNumber"), 16))
+    counter = await CommitCounter.begin(run.nodes[0], [sender.address for sender in run.senders])
     submitted = 0
     room = asyncio.Event()
 
@@ -201,14 +213,15 @@ async def throughput(run: Run, transfers: int, *, in_flight: int = IN_FLIGHT, ba
             room.set()
             await asyncio.sleep(POLL_S)
     seconds, generator_s = time.perf_counter() - started, time.process_time() - used
-    await _check(run.nodes[-1], signed)
+    await _check(run.nodes[-1], signed, counter.height)
     return Throughput(transfers, seconds, counter.blocks, generator_s)
 
 
-async def _check(node: Node, signed: list[Signed]) -> None:
-    """Read some receipts of what is said to be committed, from a node that may be a little behind."""
-    last = signed[-1]
-    await wait_for_receipt(node, last.hash)
+async def _check(node: Node, signed: list[Signed], height: int) -> None:
+    """Read some receipts of what is said to be committed up to a height, from a node that may be a little behind."""
+    async with asyncio.timeout(DEADLINE_S):
+        while int(await node.call("eth_blockNumber"), 16) < height:
+            await asyncio.sleep(POLL_S)
     some = random.Random(0).sample(signed, min(CHECKED, len(signed)))
     for each, receipt in zip(
         some, await node.batch([("eth_getTransactionReceipt", [each.hash]) for each in some]), strict=True

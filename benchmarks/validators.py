@@ -5,24 +5,23 @@ TLS on, write-ahead log and database synced, the load generator on the same mach
 
 from __future__ import annotations
 
-import asyncio
 import io
 import json
+import sys
 import tempfile
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import lmdb
 from rich.console import Console
 
 import contracts
 from benchmarks import transfers
 from benchmarks.ethereum import Node
-from benchmarks.presigned import TokenSenders, batch_body
 from devnet.layout import Options, Place
 from devnet.processes import running
 from devnet.run import Devnet
@@ -32,8 +31,8 @@ from node.storage.store import MAX_READERS
 from node.storage.tables import TABLES
 
 ARTIFACT = Path(contracts.__file__).parent / "artifacts" / "TestToken.json"
+GRIDPACT = str(Path(sys.executable).with_name("gridpact"))
 SETTING = "four validators, TLS on, log and database synced, load generator on the same machine"
-STALLED_S = 60.0  # without a new block under load
 
 
 def devnet_in(root: Path, rpc_port: int) -> Devnet:
@@ -54,48 +53,10 @@ def four_validators(rpc_port: int) -> Iterator[Devnet]:
             devnet.stop()
 
 
-async def token_senders(nodes: list[Node]) -> TokenSenders:
-    """Deploy the test token, and return the accounts that hold it."""
-    run = await transfers.deploy(nodes, json.loads(ARTIFACT.read_text(encoding="utf-8")))
-    keys = [bytes(sender.key) for sender in run.senders]
-    nonces = [run.nonces[sender.address] for sender in run.senders]
-    return TokenSenders(run.chain_id, bytes.fromhex(run.token[2:]), keys, nonces)
-
-
-async def send_slice(nodes: list[Node], senders: TokenSenders, count: int) -> transfers.Throughput:
-    """Sign `count` transfers, then submit them over all nodes, and time them from the first until all are committed.
-
-    Raises:
-        RuntimeError: a node does not take one.
-        TimeoutError: the chain stands.
-    """
-    signed = senders.next_transfers(count)
-    size = transfers.BATCH
-    bodies = [batch_body(signed[first : first + size]) for first in range(0, count, size)]
-    counter = transfers.CommitCounter(nodes[0], int(await nodes[0].call("eth_blockNumber"), 16))
-    started = time.perf_counter()
-
-    async def until(wanted: int) -> None:
-        height, since = counter.height, time.perf_counter()
-        while await counter.poll() < wanted:
-            if counter.height > height:
-                height, since = counter.height, time.perf_counter()
-            elif time.perf_counter() - since > STALLED_S:
-                raise TimeoutError(f"no block after height {height} within {STALLED_S:.0f} s")
-            await asyncio.sleep(transfers.POLL_S)
-
-    for number, body in enumerate(bodies):
-        await until(number * size - transfers.IN_FLIGHT)
-        await _post(nodes[number % len(nodes)], body)
-    await until(count)
-    return transfers.Throughput(count, time.perf_counter() - started, counter.blocks)
-
-
-async def _post(node: Node, body: bytes) -> None:
-    async with node.session.post(node.url, data=body, headers={"Content-Type": "application/json"}) as answer:
-        text = await answer.text()
-    if '"error"' in text:
-        raise RuntimeError(f"{node.url}: {text[:1000]}")
+async def token_on(devnet: Devnet, session: aiohttp.ClientSession) -> transfers.Run:
+    """Deploy the test token on a devnet; return it with all nodes, and the accounts that hold it."""
+    nodes = [Node(session, f"http://{devnet.place.rpc(index)}") for index in range(devnet.place.count)]
+    return await transfers.deploy(nodes, json.loads(ARTIFACT.read_text(encoding="utf-8")))
 
 
 def anonymous_bytes(root: Path, index: int) -> int:

@@ -9,13 +9,14 @@ const flag = process.argv.indexOf("--out");
 const out = flag < 0 ? join(here, "artifacts") : process.argv[flag + 1];
 const DEPLOYED = ["Consortium", "EnergyToken", "FiatToken", "Market", "MeterRegistry", "TestToken"];
 const WITH_LAYOUT = new Set(["Consortium"]);
+const ELSEWHERE = ["TestToken.sol"]; // also runs on development chains that know no later fork than Shanghai
 
-const names = readdirSync(join(here, "src")).filter((name) => name.endsWith(".sol")).sort();
-const input = {
+const files = readdirSync(join(here, "src")).filter((file) => file.endsWith(".sol")).sort();
+const inputFor = (some, evmVersion) => ({
   language: "Solidity",
-  sources: Object.fromEntries(names.map((name) => [name, { content: readFileSync(join(here, "src", name), "utf8") }])),
+  sources: Object.fromEntries(some.map((file) => [file, { content: readFileSync(join(here, "src", file), "utf8") }])),
   settings: {
-    evmVersion: "prague",
+    evmVersion,
     optimizer: { enabled: true, runs: 200 },
     viaIR: true,
     metadata: { bytecodeHash: "none", appendCBOR: false },
@@ -23,12 +24,19 @@ const input = {
       "*": { "*": ["abi", "evm.bytecode.object", "evm.deployedBytecode.object", "storageLayout", "userdoc"] },
     },
   },
-};
+});
 const read = (path) => ({ contents: readFileSync(join(here, "node_modules", path), "utf8") });
-const output = JSON.parse(solc.compile(JSON.stringify(input), { import: read }));
-const messages = output.errors ?? [];
-for (const message of messages) console.error(message.formattedMessage);
-if (messages.length > 0) process.exit(1);
+const compile = (some, evmVersion) => {
+  const output = JSON.parse(solc.compile(JSON.stringify(inputFor(some, evmVersion)), { import: read }));
+  const messages = output.errors ?? [];
+  for (const message of messages) console.error(message.formattedMessage);
+  if (messages.length > 0) process.exit(1);
+  return output.contracts;
+};
+const contracts = {
+  ...compile(files.filter((file) => !ELSEWHERE.includes(file)), "prague"),
+  ...compile(ELSEWHERE, "shanghai"),
+};
 
 // solc numbers types by syntax-tree node; the numbers say nothing, and sorting makes the file independent of order.
 const withoutNodeIds = (value) => {
@@ -43,7 +51,7 @@ const sorted = (value) => {
 
 mkdirSync(out, { recursive: true });
 for (const name of DEPLOYED) {
-  const contract = output.contracts[`${name}.sol`][name];
+  const contract = contracts[`${name}.sol`][name];
   const artifact = {
     abi: contract.abi,
     bytecode: `0x${contract.evm.bytecode.object}`,

@@ -20,13 +20,12 @@ from pathlib import Path
 
 import aiohttp
 
-from benchmarks import machine
+from benchmarks import machine, transfers
 from benchmarks.ethereum import Node
 from benchmarks.plot import Chart, Series, svg
-from benchmarks.presigned import TokenSenders
 from benchmarks.results import Result, show
 from benchmarks.soak.load import AWAY
-from benchmarks.validators import SETTING, anonymous_bytes, disk_of, four_validators, send_slice, token_senders
+from benchmarks.validators import SETTING, anonymous_bytes, disk_of, four_validators, token_on
 from devnet.run import Devnet
 
 RPC_PORT = 20945
@@ -88,34 +87,33 @@ def line(one: Sample, before: Sample) -> str:
     )
 
 
-async def measure(devnet: Devnet, transfers: int, slice_: int) -> tuple[list[Sample], list[Restart]]:
+async def measure(devnet: Devnet, count: int, slice_: int) -> tuple[list[Sample], list[Restart]]:
     """Send the transfers; return the samples, the first of the chain before them, and the restarts."""
     async with aiohttp.ClientSession() as session:
-        place = devnet.place
-        nodes = [Node(session, f"http://{place.rpc(index)}") for index in range(place.count)]
-        senders = await token_senders(nodes)
-        restarts = [await restart(devnet, nodes, senders)]
+        run = await token_on(devnet, session)
+        restarts = [await restart(devnet, run)]
         print(f"restart of a young chain: {restarts[0]}", flush=True)
-        await send_slice(nodes, senders, slice_ // 4)  # code is warm
+        await transfers.throughput(run, slice_ // 4)  # code is warm
         samples = [sample(devnet, 0, 0.0)]
-        while samples[-1].transfers < transfers:
-            sent = await send_slice(nodes, senders, min(slice_, transfers - samples[-1].transfers))
+        while samples[-1].transfers < count:
+            sent = await transfers.throughput(run, min(slice_, count - samples[-1].transfers))
             samples.append(sample(devnet, samples[-1].transfers + sent.transfers, sent.per_second))
             print(line(samples[-1], samples[-2]), flush=True)
-        restarts.append(await restart(devnet, nodes, senders))
-        print(f"restart after {transfers:,} transfers: {restarts[1]}", flush=True)
+        restarts.append(await restart(devnet, run))
+        print(f"restart after {count:,} transfers: {restarts[1]}", flush=True)
     return samples, restarts
 
 
-async def restart(devnet: Devnet, nodes: Sequence[Node], senders: TokenSenders) -> Restart:
+async def restart(devnet: Devnet, run: transfers.Run) -> Restart:
     """Kill one validator and start it again while the others go on under load; time it."""
-    others = [node for index, node in enumerate(nodes) if index != RESTARTED]
+    nodes = run.nodes
+    others = run.over([node for index, node in enumerate(nodes) if index != RESTARTED])
     key = (await nodes[RESTARTED].call("grid_status"))["nodeKey"]
     back = asyncio.Event()
 
     async def load() -> None:
         while not back.is_set():
-            await send_slice(others, senders, RESTART_SLICE)
+            await transfers.throughput(others, RESTART_SLICE)
 
     async with asyncio.TaskGroup() as group:
         group.create_task(load())

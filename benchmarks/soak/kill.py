@@ -28,7 +28,7 @@ import aiohttp
 from benchmarks import machine
 from benchmarks.ethereum import Node
 from benchmarks.soak.load import AWAY, BATCH, Chain, Load, blocks
-from benchmarks.validators import devnet_in, token_senders
+from benchmarks.validators import devnet_in, token_on
 from devnet.processes import DevnetError
 
 RPC_PORT = 20845
@@ -109,10 +109,11 @@ class Soak:
     async def _run(self, count: int) -> None:
         timeout = aiohttp.ClientTimeout(total=ASK_S)
         async with aiohttp.ClientSession(timeout=timeout) as session:
-            place = self._devnet.place
-            self._nodes = [Node(session, f"http://{place.rpc(index)}") for index in range(place.count)]
-            senders = await token_senders(self._nodes)
-            load = Load(self._nodes, senders, self._chain, int(await self._nodes[0].call("eth_blockNumber"), 16))
+            run = await token_on(self._devnet, session)
+            self._nodes = run.nodes
+            load = Load(
+                self._nodes, await run.signers(), self._chain, int(await self._nodes[0].call("eth_blockNumber"), 16)
+            )
             started = time.monotonic()
             async with load.running():
                 while self._tally.struck.total() < count:
