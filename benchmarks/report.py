@@ -1,4 +1,4 @@
-"""Writes the kept figures into docs/performance.md and draws two of them: `python -m benchmarks.report`."""
+"""Writes the kept figures into docs/performance.md and draws three of them: `python -m benchmarks.report`."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from benchmarks.bars import Bar, svg
+from benchmarks import bars
+from benchmarks.bars import Bar
 from benchmarks.committed import OURS
+from benchmarks.plot import Chart, Series, svg
 from benchmarks.results import Result, kept, number
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -44,21 +46,21 @@ def rewritten(page: str, results: Sequence[Result]) -> str:
 
 
 def plots(results: Sequence[Result]) -> Mapping[str, str]:
-    """Return what is drawn, by file name: P1 beside other chains, and where a transfer's time goes, if measured."""
-    by_claim = {result.claim: result for result in results}
-    found = {}
-    if "P1" in by_claim and by_claim["P1"].series:
-        found["committed.svg"] = committed(by_claim["P1"])
-    if "profile" in by_claim and by_claim["profile"].series:
-        found["profile.svg"] = profile(by_claim["profile"])
-    return found
+    """Return what is drawn of what was measured, by file name: P1, where a transfer's time goes, a long chain."""
+    drawings = {
+        "P1": ("committed", committed),
+        "profile": ("profile", profile),
+        "soak-chain": ("soak-chain", long_chain),
+    }
+    drawn = [(*drawings[result.claim], result) for result in results if result.claim in drawings and result.series]
+    return {f"{name}.svg": draw(result) for name, draw, result in drawn}
 
 
 def committed(result: Result) -> str:
     """Draw the median of each chain's runs; the first is ours."""
     medians = {name: statistics.median(y for _, y in points) for name, points in result.series.items()}
     rows = [Bar(name, rate, f"{rate:,.0f} tx/s", int(name != OURS)) for name, rate in medians.items()]
-    return svg("Committed ERC-20 transfers a second, the same load on the same machine", rows)
+    return bars.svg("Committed ERC-20 transfers a second, the same load on the same machine", rows)
 
 
 def profile(result: Result) -> str:
@@ -66,7 +68,17 @@ def profile(result: Result) -> str:
     sizes = {name: points[0][1] for name, points in result.series.items()}
     rows = [Bar(name, micro, f"{micro:,.0f} µs, {micro / result.figure:.0%}") for name, micro in sizes.items()]
     title = f"CPU time of one committed transfer, four validators together: {result.figure:,.0f} µs"
-    return svg(title, sorted(rows, key=lambda row: -row.figure))
+    return bars.svg(title, sorted(rows, key=lambda row: -row.figure))
+
+
+def long_chain(result: Result) -> str:
+    """Draw speed, memory and disk as a chain grows."""
+    titles = {
+        "transfers/s": ("Transfers a second", "tx/s"),
+        "memory": ("Anonymous memory, largest validator", "MB"),
+        "disk": ("Disk, everything", "bytes a transfer"),
+    }
+    return svg([Chart(*titles[name], [Series("", result.series[name])], "transfers on the chain") for name in titles])
 
 
 def main() -> None:

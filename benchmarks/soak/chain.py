@@ -16,20 +16,17 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 
 import aiohttp
 
 from benchmarks import machine, transfers
 from benchmarks.ethereum import Node
-from benchmarks.plot import Chart, Series, svg
 from benchmarks.results import Result, show
 from benchmarks.soak.load import AWAY
 from benchmarks.validators import SETTING, anonymous_bytes, disk_of, four_validators, token_on
 from devnet.run import Devnet
 
 RPC_PORT = 20945
-PLOT = Path(__file__).parents[2] / "docs" / "soak-chain.svg"
 RESTARTED = 3  # the validator that is restarted
 RESTART_SLICE = 500  # transfers that are signed at once while it is away
 LOADED_HEIGHTS = 3  # under load before it is killed
@@ -189,30 +186,17 @@ def result(samples: Sequence[Sample], restarts: Sequence[Restart], about: str) -
     )
 
 
-def plot(found: Result) -> str:
-    """Return the result's lines as SVG."""
-    titles = {
-        "transfers/s": ("Transfers a second", "tx/s"),
-        "memory": ("Anonymous memory, largest validator", "MB"),
-        "disk": ("Disk, everything", "bytes a transfer"),
-    }
-    return svg([Chart(*titles[name], [Series("", found.series[name])], "transfers on the chain") for name in titles])
-
-
 def main() -> None:
     """Parse the command line, measure, print, and keep what is to be kept."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--transfers", type=int, default=1_000_000)
     parser.add_argument("--slice", type=int, default=20_000, help="transfers between two samples")
-    parser.add_argument("--keep", action="store_true", help=f"keep the figures, and the plot in {PLOT.name}")
+    parser.add_argument("--keep", action="store_true", help="keep the figures in benchmarks/results")
     options = parser.parse_args()
     with four_validators(RPC_PORT) as devnet:
         samples, restarts = asyncio.run(measure(devnet, options.transfers, options.slice))
         about = f"{machine.describe(devnet.place.root)}; {SETTING}"
-    found = result(samples, restarts, about)
-    show(found, keep=options.keep)
-    if options.keep:
-        PLOT.write_text(plot(found), encoding="utf-8")
+    show(result(samples, restarts, about), keep=options.keep)
 
 
 if __name__ == "__main__":

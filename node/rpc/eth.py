@@ -204,7 +204,7 @@ def _slots(value: object, where: str) -> tuple[int, ...]:
 
 @table.method("eth_getProof", _ADDRESS, Parameter("slots", _slots), _BLOCK)
 async def get_proof(context: Context, account: bytes, slots: tuple[int, ...], block: BlockRef) -> Json:
-    """Return an account and storage slots with Merkle proofs under the newest block's state root."""
+    """Return an account and storage slots with Merkle proofs under a block's state root: one of the last 128."""
     return await context.reads.run(account_proof, account, slots, block)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.committed import OURS
 from benchmarks.report import BEGIN, END, plots, rewritten
-from benchmarks.results import Result
+from benchmarks.results import Result, number
 
 SAMPLE = Result(
     "P1",
@@ -54,6 +54,17 @@ def test_p1_is_drawn_beside_others_and_a_profile_by_size() -> None:
     widths = [float(bar.attrib["width"]) for bar in svg(drawn["profile.svg"]).iter(f"{SVG}rect")][1:]
     assert widths[0] == pytest.approx(3 * widths[1], abs=0.2)
     assert "![committed](committed.svg)" in rewritten(f"{BEGIN}\n{END}", [p1])
+
+
+def test_a_long_chain_is_drawn_as_it_grows() -> None:
+    lines = {name: [(1_000, 1.0), (2_000, 2.0)] for name in ("transfers/s", "memory", "disk")}
+    drawn = plots([replace(SAMPLE, claim="soak-chain", series=lines)])
+    assert set(drawn) == {"soak-chain.svg"}
+    assert len(list(svg(drawn["soak-chain.svg"]).iter(f"{SVG}polyline"))) == 3
+
+
+def test_a_figure_keeps_its_digits() -> None:
+    assert [number(each) for each in (0.98765, 98.765, 9_876.5, 14_871.3)] == ["0.9877", "98.77", "9,876", "14,871"]
 
 
 def test_nothing_is_drawn_of_what_was_not_measured() -> None:
