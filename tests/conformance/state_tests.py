@@ -45,13 +45,15 @@ def members(archive: Path = ARCHIVE) -> Iterator[tuple[str, str, bytes]]:
                 yield path.parent.name, path.stem, stream.read()
 
 
-def run_file(folder: str, file: str, content: bytes, loop: Loop) -> list[Outcome]:
-    """Run all cases of a file."""
+def run_file(folder: str, file: str, content: bytes, loop: Loop, part: int = 0, parts: int = 1) -> list[Outcome]:
+    """Run the cases of a file; of several equal parts, those of one."""
     outcomes = []
     for name, test in json.loads(content).items():
         for number, case in enumerate(test["post"].get(FORK, [])):
-            reason = run_case(test, case, loop)
-            outcomes.append(Outcome(folder, f"{file}/{name}#{number}" if name != file else f"{file}#{number}", reason))
+            if number % parts == part:
+                reason = run_case(test, case, loop)
+                label = f"{file}/{name}#{number}" if name != file else f"{file}#{number}"
+                outcomes.append(Outcome(folder, label, reason))
     return outcomes
 
 
