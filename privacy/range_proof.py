@@ -8,8 +8,8 @@ into one weighted inner product ⟨a, b⟩_y = Σ a_i·b_i·y^(i+1), and every r
         = r1·e·Σ y^(−i)·s_i·G_i + s1·e·Σ s_(N−1−i)·H_i + r1·s1·y·H + d1·G
 
 with N = bits × commitments (padded to a power of two), d = z^(2j)·2^i, ζ = (z − z²)·Σ y^i − z·y^(N+1)·Σ d_i, and s_i
-the product of the rounds' challenges. That is one sum of points, so many proofs are checked at once, each under a random
-weight.
+the product of the rounds' challenges. That is one sum of points, so many proofs are checked at once, each under a
+random weight.
 
 How challenges are hashed, and which G_i and H_i there are, is an argument, so that this code also verifies what Monero
 has published; the chain's is `TRANSCRIPT`.
