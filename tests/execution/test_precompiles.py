@@ -11,6 +11,7 @@ from node.execution import CallResult
 from tests.execution.states import DictState
 from tests.execution.stock import ENVIRONMENT, GRIDPACT, executor
 from tests.node.samples import node_key
+from tests.privacy.vectors import read_json
 
 ED25519 = 0x4700
 GENERATOR = (1).to_bytes(32, "big") + (2).to_bytes(32, "big")
@@ -48,6 +49,18 @@ def test_ed25519_verify_of_a_signature_with_s_beyond_the_order() -> None:
     order = 2**252 + 27742317777372353535851937790883648493
     s = int.from_bytes(signature[32:], "little") + order
     assert call(ED25519, bytes(key.verify_key) + signature[:32] + s.to_bytes(32, "little") + b"vote").output == word(0)
+
+
+def test_ed25519_verify_of_wycheproof() -> None:
+    verdicts = []
+    for group in read_json("wycheproof/ed25519_test.json.gz")["testGroups"]:
+        for case in group["tests"]:
+            signature = bytes.fromhex(case["sig"])
+            if len(signature) == 64:
+                answer = call(0x4700, bytes.fromhex(group["publicKey"]["pk"]) + signature + bytes.fromhex(case["msg"]))
+                assert answer.output == word(case["result"] == "valid"), case
+                verdicts.append(case["result"])
+    assert min(map(verdicts.count, ("valid", "invalid"))) > 20
 
 
 @pytest.mark.parametrize("length", [0, 1, 95])
