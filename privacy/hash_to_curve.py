@@ -5,6 +5,7 @@ Over plain integers, as the RFC writes it; it hashes public data, so its time te
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from hashlib import sha256
 from typing import Final
 
@@ -41,17 +42,26 @@ Y_DENOMINATOR: Final = (
     1,
 )
 Affine = tuple[int, int]  # x, y
+Lift = Callable[[int], int | None]
 
 
-def hash_to_curve(message: bytes, tag: bytes) -> Affine | None:
+def lift(x: int) -> int | None:
+    """Return a y with y² = x³ + 7, None if there is none; p ≡ 3 modulo 4."""
+    square = (x * x * x + B) % P
+    y = pow(square, (P + 1) // 4, P)
+    return y if y * y % P == square else None
+
+
+def hash_to_curve(message: bytes, tag: bytes, lift: Lift = lift) -> Affine | None:
     """Return the point of a message (RFC 9380 §3); None for the identity, which nobody can hit.
 
     Args:
         message: any bytes.
         tag: the domain separation tag, 1 to 255 bytes.
+        lift: finds a y for an x of the curve.
     """
     first, second = hash_to_field(message, tag)
-    return _add(map_to_curve(first), map_to_curve(second))
+    return _add(map_to_curve(first, lift), map_to_curve(second, lift))
 
 
 def hash_to_field(message: bytes, tag: bytes) -> tuple[int, int]:
@@ -76,41 +86,39 @@ def expand_message(message: bytes, tag: bytes, length: int) -> bytes:
     return uniform[:length]
 
 
-def map_to_curve(u: int) -> Affine | None:
-    """Return the point of a field element (§6.6.3, through the isogeny); None where that leads to the identity."""
-    return _isogeny(*_simplified_swu(u))
+def map_to_curve(u: int, lift: Lift = lift) -> Affine:
+    """Return the point of a field element (§6.6.3, through the isogeny).
+
+    §6.6.2 takes the first of x' = x_1, Z·u²·x_1 that has a y' on E', of u's sign. As (x, y) = (N_x/D_x, y'·N_y/D_y), x
+    has a y on secp256k1 exactly if x' has one on E'; so no root is drawn on E', whose y' is y·D_y/N_y. E' has an odd
+    number of points, so no denominator of a point's image is zero, and N_y never is.
+    """
+    for x_iso in _candidates(u):
+        numerator_x, denominator_x, numerator_y, denominator_y = (
+            _polynomial(each, x_iso) for each in (X_NUMERATOR, X_DENOMINATOR, Y_NUMERATOR, Y_DENOMINATOR)
+        )
+        product = denominator_x * numerator_y % P
+        if not product:
+            continue
+        inverse = pow(product, -1, P)
+        x = numerator_x * numerator_y * inverse % P
+        y = lift(x)
+        if y is not None:
+            y_iso = y * denominator_y * denominator_x * inverse % P
+            return x, y if y_iso & 1 == u & 1 else P - y
+    raise AssertionError(f"no point for {u}")
 
 
-def _simplified_swu(u: int) -> Affine:
-    """Return a point of E' (§6.6.2)."""
+def _candidates(u: int) -> Iterator[int]:
+    """Yield x_1 and x_2 of E' (§6.6.2)."""
     zu2 = Z * u * u % P
     denominator = (zu2 * zu2 + zu2) % P
     if denominator:
-        x = -B_ISO * pow(A_ISO, -1, P) * (1 + pow(denominator, -1, P)) % P
+        x = -B_ISO * (denominator + 1) * pow(A_ISO * denominator, -1, P) % P
     else:
         x = B_ISO * pow(Z * A_ISO, -1, P) % P
-    square = (x * x * x + A_ISO * x + B_ISO) % P
-    y = _root(square)
-    if y * y % P != square:
-        x = zu2 * x % P
-        y = _root((x * x * x + A_ISO * x + B_ISO) % P)
-    return x, y if y & 1 == u & 1 else P - y
-
-
-def _root(square: int) -> int:
-    """Return a square root if there is one; p ≡ 3 modulo 4."""
-    return pow(square, (P + 1) // 4, P)
-
-
-def _isogeny(x: int, y: int) -> Affine | None:
-    numerator_x, denominator_x, numerator_y, denominator_y = (
-        _polynomial(each, x) for each in (X_NUMERATOR, X_DENOMINATOR, Y_NUMERATOR, Y_DENOMINATOR)
-    )
-    both = denominator_x * denominator_y % P
-    if not both:
-        return None
-    inverse = pow(both, -1, P)
-    return numerator_x * denominator_y * inverse % P, y * numerator_y * denominator_x * inverse % P
+    yield x
+    yield zu2 * x % P
 
 
 def _polynomial(coefficients: tuple[int, ...], x: int) -> int:
