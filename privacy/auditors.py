@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from math import isqrt
 from typing import Generic, TypeVar
 
-from privacy.commitment import value_base
+from privacy.commitment import commit, value_base
 from privacy.equality import EqualityProof, prove_equal, verify_equal
-from privacy.group import Group, InvalidEncoding, Scalar
+from privacy.group import SCALAR_BYTES, Group, InvalidEncoding, Scalar
 from privacy.transcript import Transcript
 
 P = TypeVar("P")
@@ -117,6 +117,102 @@ def encrypt(group: Group[P], joint_key: P, amount: int, blinding: Scalar) -> Cip
 def add(group: Group[P], ciphertexts: Sequence[Ciphertext[P]]) -> Ciphertext[P]:
     """Return the encryption of the sum of amounts."""
     return Ciphertext(group.sum(each.ephemeral for each in ciphertexts), group.sum(each.masked for each in ciphertexts))
+
+
+@dataclass(frozen=True, slots=True)
+class SameAmountProof:
+    """Challenge c, and the responses for ρ and γ."""
+
+    challenge: Scalar
+    encryption: Scalar
+    commitment: Scalar
+
+    def to_bytes(self, group: Group[P]) -> bytes:
+        """Return c ‖ z_ρ ‖ z_γ, 96 bytes."""
+        return b"".join(map(group.scalar_to_bytes, (self.challenge, self.encryption, self.commitment)))
+
+
+def same_amount_from_bytes_checked(group: Group[P], raw: bytes) -> SameAmountProof:
+    """Return the proof that 96 bytes encode.
+
+    Raises:
+        InvalidEncoding: of another length, or a scalar beyond the order.
+    """
+    if len(raw) != 3 * SCALAR_BYTES:
+        raise InvalidEncoding("proof of the same amount", raw, f"{3 * SCALAR_BYTES} bytes")
+    return SameAmountProof(
+        *(group.scalar_from_bytes_checked(raw[at : at + SCALAR_BYTES]) for at in range(0, len(raw), SCALAR_BYTES))
+    )
+
+
+def prove_same_amount(
+    group: Group[P],
+    joint_key: P,
+    amount: int,
+    encryption: Scalar,
+    commitment: Scalar,
+    message: bytes,
+    randomness: bytes,
+) -> SameAmountProof:
+    """Prove that a ciphertext to the auditors and a commitment are to the same amount, without telling it.
+
+    With R = ρ·G, M = v·H + ρ·Y and C = v·H + γ·G it is knowledge of ρ and γ such that R = ρ·G and M − C = ρ·Y − γ·G
+    (Schnorr's proof of a representation). That v is the same follows, as nobody knows a relation of G, H and Y.
+
+    Args:
+        group: the suite.
+        joint_key: Y.
+        amount: v.
+        encryption: ρ.
+        commitment: γ.
+        message: bound to the proof.
+        randomness: at least 32 fresh random bytes.
+    """
+    ciphertext = encrypt(group, joint_key, amount, encryption)
+    said = _said_same(group, joint_key, ciphertext, commit(group, amount, commitment), message)
+    first = said.nonce("encryption", group, encryption, randomness)
+    second = said.nonce("commitment", group, commitment, randomness)
+    challenge = _same_challenge(group, said, *_same_masks(group, joint_key, first, second))
+    responses = first - challenge * encryption, second - challenge * commitment
+    return SameAmountProof(challenge, *map(group.scalar, responses))
+
+
+def same_amount_holds(
+    group: Group[P], joint_key: P, ciphertext: Ciphertext[P], commitment: P, message: bytes, proof: SameAmountProof
+) -> bool:
+    """Return whether ciphertext and commitment are to the same amount; it raises nothing."""
+    scalars = proof.challenge, proof.encryption, proof.commitment
+    if group.is_identity(joint_key) or any(not 0 <= each < group.order for each in scalars):
+        return False
+    said = _said_same(group, joint_key, ciphertext, commitment, message)
+    first, second = _same_masks(group, joint_key, proof.encryption, proof.commitment)
+    difference = group.subtract(ciphertext.masked, commitment)
+    first = group.sum((first, group.multiply(proof.challenge, ciphertext.ephemeral)))
+    second = group.sum((second, group.multiply(proof.challenge, difference)))
+    return _same_challenge(group, said, first, second) == proof.challenge
+
+
+def _same_masks(group: Group[P], joint_key: P, encryption: Scalar, commitment: Scalar) -> tuple[P, P]:
+    """Return z_ρ·G and z_ρ·Y − z_γ·G."""
+    both = group.multiply(encryption, joint_key), group.negate(group.multiply_generator(commitment))
+    return group.multiply_generator(encryption), group.sum(both)
+
+
+def _said_same(group: Group[P], joint_key: P, ciphertext: Ciphertext[P], commitment: P, message: bytes) -> Transcript:
+    said = Transcript("same-amount")
+    said.append("group", group.name.encode())
+    said.append_point("joint key", group, joint_key)
+    said.append("ciphertext", ciphertext.to_bytes(group))
+    said.append_point("commitment", group, commitment)
+    said.append("message", message)
+    return said
+
+
+def _same_challenge(group: Group[P], said: Transcript, first: P, second: P) -> Scalar:
+    own = said.fork()
+    own.append_point("first", group, first)
+    own.append_point("second", group, second)
+    return own.challenge("challenge", group)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,10 @@ from privacy.auditors import (
     find_amount,
     open_together,
     partial_is_right,
+    prove_same_amount,
     public_share,
+    same_amount_from_bytes_checked,
+    same_amount_holds,
     share_is_right,
 )
 from privacy.commitment import commit, opens, value_base
@@ -149,3 +152,49 @@ def test_commitments_open_to_one_amount_and_add_up() -> None:
     assert not opens(G, first, 5, secret("b"))
     assert not opens(G, first, 5, Scalar(ORDER + secret("a")))
     assert opens(G, G.sum((first, second)), 12, both)
+
+
+# -- a ciphertext and a commitment to the same amount
+
+RHO, GAMMA = secret("rho"), secret("gamma")
+
+
+def test_a_ciphertext_and_a_commitment_to_the_same_amount() -> None:
+    encrypted, committed = encrypt(G, JOINT_KEY, 1_234, RHO), commit(G, 1_234, GAMMA)
+    proof = prove_same_amount(G, JOINT_KEY, 1_234, RHO, GAMMA, b"quarter 3", random_bytes("same"))
+    assert same_amount_holds(G, JOINT_KEY, encrypted, committed, b"quarter 3", proof)
+    assert same_amount_from_bytes_checked(G, proof.to_bytes(G)) == proof
+    for other_ciphertext, other_commitment in (
+        (encrypt(G, JOINT_KEY, 1_235, RHO), committed),
+        (encrypted, commit(G, 1_235, GAMMA)),
+        (encrypted, commit(G, 1_234, secret("other"))),
+        (replace(encrypted, ephemeral=G.identity), committed),
+        (replace(encrypted, masked=G.identity), committed),
+        (replace(encrypted, ephemeral=encrypted.masked, masked=encrypted.ephemeral), committed),
+        (encrypted, G.identity),
+        (encrypted, G.negate(committed)),
+    ):
+        assert not same_amount_holds(G, JOINT_KEY, other_ciphertext, other_commitment, b"quarter 3", proof)
+    assert not same_amount_holds(G, JOINT_KEY, encrypted, committed, b"quarter 4", proof)
+    assert not same_amount_holds(G, G.generator, encrypted, committed, b"quarter 3", proof)
+    assert not same_amount_holds(G, G.identity, encrypted, committed, b"quarter 3", proof)
+
+
+def test_every_field_of_a_proof_of_the_same_amount_mutated_is_false() -> None:
+    encrypted, committed = encrypt(G, JOINT_KEY, 7, RHO), commit(G, 7, GAMMA)
+    proof = prove_same_amount(G, JOINT_KEY, 7, RHO, GAMMA, b"", random_bytes("same"))
+    for name in ("challenge", "encryption", "commitment"):
+        for number in (0, 1, ORDER - 1, ORDER, ORDER + getattr(proof, name), -1, 2**256):
+            bad = replace(proof, **{name: Scalar(number)})
+            assert not same_amount_holds(G, JOINT_KEY, encrypted, committed, b"", bad)
+    for raw in (b"", proof.to_bytes(G)[:-1], proof.to_bytes(G) + b"\0", b"\xff" * 96):
+        with pytest.raises(InvalidEncoding):
+            same_amount_from_bytes_checked(G, raw)
+
+
+def test_other_amounts_have_no_proof() -> None:
+    """Who knows ρ and γ of different amounts proves nothing: what is committed is another difference."""
+    encrypted, committed = encrypt(G, JOINT_KEY, 7, RHO), commit(G, 8, GAMMA)
+    for amount in (7, 8):
+        proof = prove_same_amount(G, JOINT_KEY, amount, RHO, GAMMA, b"", random_bytes("same"))
+        assert not same_amount_holds(G, JOINT_KEY, encrypted, committed, b"", proof)
