@@ -80,7 +80,7 @@ fuzz: $(DEV) requirements-fuzz.lock ## let atheris attack every decoder (ARGS=-m
 	$(PIP) install --require-hashes -r requirements-fuzz.lock
 	$(BIN)/python -m tests.fuzz.all $(or $(ARGS),-max_total_time=20)
 
-bench: $(DEV) requirements-bench.lock ## measure P1 to P4 and P8 to P10 (ARGS="committed --peers" for one of them, ARGS=--keep)
+bench: $(DEV) requirements-bench.lock ## measure P1 to P4 and P8 to P10 (ARGS="committed --no-peers" for one of them, ARGS=--keep)
 	$(PIP) install --require-hashes -r requirements-bench.lock
 	$(BIN)/python -m benchmarks $(ARGS)
 

@@ -35,16 +35,16 @@ async def measure(devnet: Devnet, runs: int, count: int, in_flight: int, rounds:
             memory.append([anonymous_bytes(place.root, index) / 1e6 for index in range(place.count)])
             print(f"run {len(sent)}: {sent[-1].per_second:,.0f} tx/s, {memory[-1]} MB", flush=True)
     about = f"{machine.describe(place.root)}; {SETTING}"
-    return {"P1": committed(sent, in_flight, about), "P2": waited(waits, about), "P3": decayed(sent, memory, about)}
+    return {"P1": committed(sent, about), "P2": waited(waits, about), "P3": decayed(sent, memory, about)}
 
 
-def committed(sent: list[Throughput], in_flight: int, about: str) -> Result:
+def committed(sent: list[Throughput], about: str) -> Result:
     """Return P1 of runs."""
     rates = [each.per_second for each in sent]
     used = sum(each.generator_s for each in sent) / sum(each.seconds for each in sent)
-    count, blocks = sum(each.transfers for each in sent), sum(each.blocks for each in sent)
+    blocks = sum(each.blocks for each in sent)
     beside = {
-        "load": f"{count:,} transfers in {blocks:,} blocks, {in_flight:,} at most on their way",
+        "load": f"{sent[0].load}; {blocks:,} blocks in all",
         "load generator": f"{used:.0%} of one core",
     }
     series = {OURS: list(enumerate(rates, start=1))}

@@ -22,7 +22,7 @@ from benchmarks.worst_programs import code_of
 from node.chain.transaction import Transaction
 from node.execution import BlockEnvironment, Executor, Loop
 from node.rules import RuleBook
-from node.state import EMPTY_CODE_HASH, EMPTY_ROOT, Account, StateChanges
+from node.state import EMPTY_CODE_HASH, EMPTY_ROOT, Account, StateChanges, slot_key
 from node.state.code import beginnings
 
 CHAIN_ID = 1
@@ -47,7 +47,7 @@ class Memory:
 
     def __init__(self) -> None:
         self._accounts: dict[bytes, Account] = {}
-        self._slots: dict[tuple[bytes, int], int] = {}
+        self._slots: dict[bytes, int] = {}
         self._codes: dict[bytes, bytes] = {EMPTY_CODE_HASH: b""}
         self._beginnings: dict[bytes, bytes] = {}
 
@@ -57,7 +57,7 @@ class Memory:
 
     def storage(self, address: bytes, slot: int) -> int:
         """Return a slot's value."""
-        return self._slots.get((address, slot), 0)
+        return self._slots.get(slot_key(address, slot), 0)
 
     def code(self, code_hash: bytes) -> bytes:
         """Return code by its hash."""
@@ -78,8 +78,7 @@ class Memory:
         for address, account in changes.accounts.items():
             if account is not None:
                 self._accounts[address] = Account(account.nonce, account.balance, EMPTY_ROOT, account.code_hash)
-        for address, slots in changes.storage.items():
-            self._slots.update(((address, slot), value) for slot, value in slots.items())
+        self._slots.update(changes.storage)
         self._codes.update(changes.codes)
 
 

@@ -177,4 +177,5 @@ async def _load(peer: Peer, compiled: Mapping[str, Any], runs: int, count: int) 
 def line(sent: Sequence[Throughput]) -> str:
     """Return a peer's figures in words."""
     rates = [each.per_second for each in sent]
-    return f"{statistics.median(rates):,.0f} tx/s (runs {', '.join(f'{rate:,.0f}' for rate in rates)}; one node)"
+    runs = ", ".join(f"{rate:,.0f}" for rate in rates)
+    return f"{statistics.median(rates):,.0f} tx/s (runs {runs}; one node; {sent[0].load})"

@@ -60,7 +60,7 @@ def committed(result: Result) -> str:
     """Draw the median of each chain's runs; the first is ours."""
     medians = {name: statistics.median(y for _, y in points) for name, points in result.series.items()}
     rows = [Bar(name, rate, f"{rate:,.0f} tx/s", int(name != OURS)) for name, rate in medians.items()]
-    return bars.svg("Committed ERC-20 transfers a second, the same load on the same machine", rows)
+    return bars.svg("Committed ERC-20 transfers a second, one load generator, one machine", rows)
 
 
 def profile(result: Result) -> str:
@@ -76,7 +76,7 @@ def long_chain(result: Result) -> str:
     titles = {
         "transfers/s": ("Transfers a second", "tx/s"),
         "memory": ("Anonymous memory, largest validator", "MB"),
-        "disk": ("Disk, everything", "bytes a transfer"),
+        "disk": ("Disk, everything, slice by slice", "bytes a transfer"),
     }
     return svg([Chart(*titles[name], [Series("", result.series[name])], "transfers on the chain") for name in titles])
 

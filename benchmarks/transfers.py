@@ -35,12 +35,20 @@ class Throughput:
         transfers, seconds: how many, from the first submission until the last was seen in a block.
         blocks: how many they took.
         generator_s: CPU time of the load generator meanwhile.
+        in_flight, batch: transfers on their way at most, and in one request.
     """
 
     transfers: int
     seconds: float
     blocks: int
     generator_s: float = 0.0
+    in_flight: int = IN_FLIGHT
+    batch: int = BATCH
+
+    @property
+    def load(self) -> str:
+        """What was sent, in words."""
+        return f"{self.transfers:,} transfers a run, {self.in_flight:,} at most on their way, {self.batch} a request"
 
     @property
     def per_second(self) -> float:
@@ -214,7 +222,7 @@ async def throughput(run: Run, transfers: int, *, in_flight: int = IN_FLIGHT, ba
             await asyncio.sleep(POLL_S)
     seconds, generator_s = time.perf_counter() - started, time.process_time() - used
     await _check(run.nodes[-1], signed, counter.height)
-    return Throughput(transfers, seconds, counter.blocks, generator_s)
+    return Throughput(transfers, seconds, counter.blocks, generator_s, in_flight, batch)
 
 
 async def _check(node: Node, signed: list[Signed], height: int) -> None:

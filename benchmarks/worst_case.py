@@ -10,19 +10,31 @@ import argparse
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from eth_hash.auto import keccak
 
 from benchmarks import machine
-from benchmarks.worst_programs import LARGE, PEOPLE, SLOTS, Program, all_programs, large_code, large_contract, person
+from benchmarks.worst_programs import (
+    HOPPING,
+    LARGE,
+    PEOPLE,
+    SLOTS,
+    Program,
+    all_programs,
+    hopping_code,
+    hopping_contract,
+    large_code,
+    large_contract,
+    person,
+)
 from node.chain.assembly import genesis_block
 from node.chain.transaction import Transaction
 from node.execution import VOID, BlockEnvironment, BlockResult, Executor, Loop
 from node.rules import RuleBook
-from node.state import EMPTY_CODE_HASH, EMPTY_ROOT, AccountChange, StateChanges, make_delta
+from node.state import EMPTY_CODE_HASH, EMPTY_ROOT, AccountChange, StateChanges, make_delta, slot_key
 from node.state.trie import NO_NODES, list_root
 from node.storage import Store
 
@@ -34,13 +46,13 @@ BUDGET_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """CPU seconds of a program's block, the gas that it used, how its transactions ended, whether they deploy code."""
+    """CPU seconds of a program's block, its gas, how its transactions ended, whether they have to succeed."""
 
     name: str
     seconds: float
     gas: int
     ends: str
-    deploys: bool
+    succeeds: bool
 
 
 def address_of(program: Program) -> bytes:
@@ -54,15 +66,19 @@ def build_state(programs: Sequence[Program], folder: Path, rules: RuleBook) -> S
         person(i): AccountChange(0, 1, EMPTY_CODE_HASH) for i in range(PEOPLE)
     }
     accounts[SENDER] = AccountChange(0, 10**30, EMPTY_CODE_HASH)
-    codes = {keccak(large_code(i)): large_code(i) for i in range(LARGE)}
-    for i in range(LARGE):
-        accounts[large_contract(i)] = AccountChange(1, 0, keccak(large_code(i)))
-    storage: dict[bytes, Mapping[int, int]] = {}
+    codes = {}
+    for count, address, code in ((LARGE, large_contract, large_code), (HOPPING, hopping_contract, hopping_code)):
+        for i in range(count):
+            code_hash = keccak(code(i))
+            codes[code_hash] = code(i)
+            accounts[address(i)] = AccountChange(1, 0, code_hash)
+    storage: dict[bytes, int] = {}
     for program in programs:
         codes[keccak(program.code)] = program.code
         accounts[address_of(program)] = AccountChange(1, 10**9, keccak(program.code))
         if program.filled:
-            storage[address_of(program)] = dict.fromkeys(range(0, SLOTS * program.step, program.step), 1)
+            slots = range(0, SLOTS * program.step, program.step)
+            storage |= {slot_key(address_of(program), slot): 1 for slot in slots}
     delta = make_delta(VOID, NO_NODES, StateChanges(accounts, storage, codes), EMPTY_ROOT)
     sealed = genesis_block(
         file_hash=bytes(32),
@@ -99,7 +115,7 @@ def measure(program: Program, store: Store, rules: RuleBook, gas: int, loop: Loo
         make_delta(view.state, view, result.changes, genesis.state_root)
         list_root(receipt.encode() for receipt in result.receipts)
         seconds = time.process_time() - started
-    return Timing(program.name, seconds, result.gas_used, ends(result), program.creates)
+    return Timing(program.name, seconds, result.gas_used, ends(result), program.succeeds)
 
 
 def ends(result: BlockResult) -> str:
@@ -142,9 +158,9 @@ def main() -> int:
         print(", ".join(timing.name for timing in timings if timing.seconds > BUDGET_S) or "none")
         print(f"no block over one second up to a limit of {fitting_limit(timings, options.gas):,} gas")
         print(machine.describe(Path(folder)))
-    failed = [timing.name for timing in timings if timing.deploys and not timing.ends.endswith(" 0 failed")]
+    failed = [timing.name for timing in timings if timing.succeeds and not timing.ends.endswith(" 0 failed")]
     for name in failed:
-        print(f"{name}: it is not deployed")
+        print(f"{name}: expected transactions that succeed")
     return 1 if failed or any(timing.seconds > BUDGET_S for timing in timings) else 0
 
 

@@ -12,7 +12,7 @@ from coincurve import PrivateKey
 from eth_hash.auto import keccak
 from nacl.signing import SigningKey
 
-PEOPLE, LARGE, SLOTS = 20_000, 4_200, 2_000  # LARGE: more than a block can call once each
+PEOPLE, LARGE, HOPPING, SLOTS = 20_000, 4_200, 1_200, 2_000  # more contracts than a block can call once each
 MAX_CODE, MAX_INITCODE = 24_576, 49_152
 MAX = (1 << 256) - 1
 COLLIDING = (1 << 61) - 1  # Python's integers have the same hash modulo this
@@ -63,6 +63,11 @@ class Program:
     filled: bool = False
     step: int = 1
 
+    @property
+    def succeeds(self) -> bool:
+        """Whether its transactions have to succeed: what a failed one did is undone, and not in the roots."""
+        return self.creates or self.name.endswith("kept")
+
 
 def push(number: int) -> bytes:
     """Return the shortest code that pushes a number."""
@@ -107,6 +112,23 @@ def large_code(number: int) -> bytes:
     end = code_of("JUMPDEST", "STOP")
     body = b"\x60\x5b" * MAX_CODE
     return (head + number.to_bytes(2, "big") + body)[: MAX_CODE - 2] + end
+
+
+CHUNK = 64  # bytes of code whose instructions are looked for together
+HOP = b"\x60\0\x50" * 19 + b"\0" + bytes((OPS["JUMPDEST"], OPS["PC"], 0x60, CHUNK - 1, OPS["ADD"], OPS["JUMP"]))
+"""A chunk: what takes long to walk through, then a jump to the same place of the next one."""
+FIRST_HOP = bytes((0x60, 2 * CHUNK - 6, OPS["JUMP"]))  # and a number behind it
+
+
+def hopping_contract(number: int) -> bytes:
+    """Return the address of a contract that jumps once into every chunk of its code."""
+    return (1 << 157 | number).to_bytes(20, "big")
+
+
+def hopping_code(number: int) -> bytes:
+    """Return its code."""
+    code = HOP * (MAX_CODE // CHUNK)
+    return FIRST_HOP + number.to_bytes(32, "big") + code[35:-5] + bytes(5)
 
 
 def all_programs() -> list[Program]:
@@ -269,9 +291,12 @@ def _calls() -> list[Program]:
     stops = int.from_bytes(large_contract(0), "big")
     fresh = code_of(0, 0, 0, 0, 1, b"\x85", 1 << 141, "OR", "GAS", "CALL", "POP")  # DUP6: the counter
     each = code_of(0, 0, 0, 0, b"\x84", stops, "OR", "GAS", "STATICCALL", "POP")  # DUP5
+    hops = int.from_bytes(hopping_contract(0), "big")
+    hopping = code_of(0, 0, 0, 0, b"\x84", hops, "OR", "GAS", "STATICCALL", "POP")  # DUP5
     found += [
         Program("STATICCALL of a large contract", loop(b"", _call("STATICCALL", stops))),
         Program("STATICCALL of distinct large ones", counted(b"", each)),
+        Program("STATICCALL of distinct ones, a jump into each 64 bytes", counted(b"", hopping)),
         Program("STATICCALL of 1,000 large ones, again and again", _many_times(each, 1_000)),
         Program("CALL with value to new accounts", counted(b"", fresh)),
         Program("CALL with value to one account", loop(b"", _call("CALL", nobody, value=1))),
@@ -306,6 +331,13 @@ def _calls() -> list[Program]:
     )
     body = code_of("DUP1", 64, "MSTORE", MAX_INITCODE, 0, 0, "CREATE", "POP")
     found.append(Program("CREATE, distinct, jumping init code", head + _counted_once(len(head), body)))
+    # And one that jumps into every 64 bytes of it.
+    words = [code_of(int.from_bytes(HOP[at : at + 32], "big"), at, "MSTORE") for at in (0, 32)]
+    double = [code_of(CHUNK << i, 0, CHUNK << i, "MCOPY") for i in range(10)]
+    first = code_of(int.from_bytes(FIRST_HOP.ljust(32, b"\0"), "big"), 0, "MSTORE")
+    head = code_of(*words, *double, first, 0, MAX_INITCODE - 5, "MSTORE8")
+    body = code_of("DUP1", 3, "MSTORE", MAX_INITCODE, 0, 0, "CREATE", "POP")
+    found.append(Program("CREATE, distinct, a jump into each 64 bytes", head + _counted_once(len(head), body)))
     reverting = code_of(0, 0, "REVERT")
     found.append(Program("REVERT", reverting, gas_each=30_000))
     destroyed = code_of(int.from_bytes(code_of("CALLER", "SELFDESTRUCT"), "big"), 0, "MSTORE", 0) + code_of("JUMPDEST")

@@ -25,7 +25,7 @@ from node.errors import GridpactError
 from node.execution import VOID
 from node.genesis import Genesis, load_genesis
 from node.rules import RuleBook, Rules
-from node.state import EMPTY_ROOT, StateChanges, StateDelta, make_delta
+from node.state import EMPTY_ROOT, StateChanges, StateDelta, make_delta, slot_key
 from node.state.changes import AccountChange
 from node.state.delta import rebuild
 from node.state.trie import NO_NODES
@@ -70,7 +70,7 @@ class Legacy:
 
     def read_storage(self, address: bytes, slot: int) -> int:
         """Return the value of a slot."""
-        return self.state.slots.get((address, slot), 0)
+        return self.state.slots.get(slot_key(address, slot), 0)
 
 
 def read_legacy(data: Path, height: int | None = None) -> Legacy:
@@ -95,7 +95,7 @@ def _read(view: View, genesis: Genesis, rule_book: RuleBook, height: int) -> Leg
     if not view.first_height <= height <= view.head_height:
         raise CannotContinue(f"height {height}: this database holds {view.first_height} to {view.head_height}")
     header, state = view.header(height), flat_state(view, height)
-    root, _ = rebuild(state.accounts.items(), state.storage)
+    root, _ = rebuild(state.accounts.items(), state.slots)
     if root != header.state_root:
         raise CannotContinue(
             f"the state after height {height} has root 0x{root.hex()}, not the one that its header has"
@@ -130,8 +130,8 @@ def carried_state(legacy: Legacy, survivors: Sequence[bytes]) -> StateDelta:
         legacy: what the parent leaves.
         survivors: the accounts of its members that keep their seats.
     """
-    storage = legacy.state.storage
-    storage[CONSORTIUM] |= continuation_changes(legacy.read_storage, survivors)
+    own = continuation_changes(legacy.read_storage, survivors)
+    storage = legacy.state.slots | {slot_key(CONSORTIUM, slot): value for slot, value in own.items()}
     accounts = {
         address: AccountChange(account.nonce, account.balance, account.code_hash)
         for address, account in legacy.state.accounts.items()

@@ -13,7 +13,7 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import fields
 from operator import attrgetter
 from typing import IO, Any
@@ -113,7 +113,7 @@ def reading_ahead(view: View, chain_id: int, heights: range, reached: Callable[[
             try:
                 _write(there, raws)
                 rows = _read(back)
-            except (EOFError, BrokenPipeError):  # it was killed, which says nothing about the ledger
+            except (EOFError, BrokenPipeError):  # it was killed; it reads no database, so that says nothing about it
                 return decode(raws, chain_id)
             return [row if isinstance(row, str) else Transaction(*row) for row in rows]
 
@@ -122,6 +122,8 @@ def reading_ahead(view: View, chain_id: int, heights: range, reached: Callable[[
                 yield Ahead(view, chain_id, heights, reached, lambda raws: thread.submit(ask, raws))
             finally:
                 thread.shutdown(cancel_futures=True)
+                with suppress(BrokenPipeError):  # what it was not told any more
+                    there.close()
 
 
 def _write(stream: IO[bytes], content: Any) -> None:

@@ -76,22 +76,21 @@ def audit_rounds(path: Path, genesis: Genesis, domain: Domain, checkpoints: Mapp
             offences = [_missing(view, *checkpoint) for checkpoint in sorted(checkpoints.items())]
     finally:
         store.close()
-    counts = Counts()
+    counts, at = Counts(), max(first, 1)
     with ProcessPoolExecutor(cpu_count(), mp_context=get_context("fork")) as pool:
-        slices = range(max(first, 1), head + 1, SLICE_HEIGHTS)
-        jobs = {at: pool.submit(check_heights, order, at, min(at + SLICE_HEIGHTS, head + 1)) for at in slices}
-        for at, job in jobs.items():
-            try:
+        slices = range(at, head + 1, SLICE_HEIGHTS)
+        try:
+            jobs = [pool.submit(check_heights, order, at, min(at + SLICE_HEIGHTS, head + 1)) for at in slices]
+            for at, job in zip(slices, jobs, strict=True):  # noqa: B007 (where it was, if a reader is killed)
                 found, wrong = job.result()
-            except BrokenProcessPool:
-                detail = f"a reader was killed at or after height {at}: a damaged page, or too little memory"
-                offences.append(Offence(at, ROUND, "database", detail))
-                break
-            counts.heights += found.heights
-            counts.certificates += found.certificates
-            counts.transactions += found.transactions
-            counts.signatures += found.signatures
-            offences.append(wrong)
+                counts.heights += found.heights
+                counts.certificates += found.certificates
+                counts.transactions += found.transactions
+                counts.signatures += found.signatures
+                offences.append(wrong)
+        except BrokenProcessPool:
+            detail = f"a reader was killed at or after height {at}: a damaged page, or too little memory"
+            offences.append(Offence(at, ROUND, "database", detail))
     found_out = [offence for offence in offences if offence is not None]
     worst = min(found_out, key=lambda each: each.height, default=None)
     return AuditReport(head, head_hash, counts, offence=worst, begins=begins, executed=False)

@@ -84,7 +84,7 @@ def load_start(view: View, founders: Sequence[bytes], domain: Domain) -> Start:
     if history.root != record.history_root:
         raise NoStart(Offence(height, ROUND, "history", "its peaks do not lead to the history root"))
     flat, state = flat_state(view, height), OwnState()
-    root, nodes = rebuild(flat.accounts.items(), flat.storage)
+    root, nodes = rebuild(flat.accounts.items(), flat.slots)
     if root != header.state_root:
         raise NoStart(Offence(height, STATE, "state root", "the state as it was then, rebuilt, is another one"))
     state.accounts, state.slots = flat.accounts, flat.slots

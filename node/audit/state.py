@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from node.chain import rlp
 from node.chain.rlp import encode_int
-from node.state import EMPTY_CODE_HASH, Account, StateDelta
+from node.state import EMPTY_CODE_HASH, Account, StateDelta, slot_key
 from node.state.code import beginnings
 from node.storage import tables
 
@@ -16,7 +16,7 @@ class OwnState:
 
     def __init__(self) -> None:
         self.accounts: dict[bytes, Account] = {}
-        self.slots: dict[tuple[bytes, int], int] = {}
+        self.slots: dict[bytes, int] = {}
         self.codes: dict[bytes, bytes] = {}
         self.jumps: dict[bytes, bytes] = {}  # where instructions begin in them
         self.nodes: dict[bytes, bytes] = {}
@@ -30,7 +30,7 @@ class OwnState:
 
     def storage(self, address: bytes, slot: int) -> int:
         """Return the value of a slot."""
-        return self.slots.get((address, slot), 0)
+        return self.slots.get(slot_key(address, slot), 0)
 
     def code(self, code_hash: bytes) -> bytes:
         """Return the code with this hash."""
@@ -56,11 +56,11 @@ class OwnState:
                 self.accounts.pop(address, None)
             else:
                 self.accounts[address] = account
-        for place, value in delta.storage.items():
+        for slot, value in delta.storage.items():
             if value:
-                self.slots[place] = value
+                self.slots[slot] = value
             else:
-                self.slots.pop(place, None)
+                self.slots.pop(slot, None)
         self.add_codes(delta.codes)
         if height:
             replaced = [(path, self.nodes.get(path, b"")) for path in sorted(delta.trie_nodes)]
@@ -76,5 +76,5 @@ class OwnState:
         suffix = tables.height_key(height)
         for address, before in delta.accounts_before.items():
             self.accounts_before[address + suffix] = b"" if before is None else before.encode()
-        for (address, slot), was in delta.storage_before.items():
-            self.slots_before[tables.slot_key(address, slot) + suffix] = encode_int(was)
+        for slot, was in delta.storage_before.items():
+            self.slots_before[slot + suffix] = encode_int(was)

@@ -32,7 +32,7 @@ from node.rules import RuleBook, Rules
 from node.state import StateDelta
 from node.state.delta import rebuild
 from node.state.trie import list_root
-from node.storage import CorruptValue, View, tables
+from node.storage import CorruptValue, View
 from node.storage.flat import FlatState
 
 ROUND, STATE = "round", "state"
@@ -406,7 +406,7 @@ class Auditor:
         own = self._state
         expected: Mapping[str, Mapping[bytes, bytes]] = {
             "accounts": {address: account.encode() for address, account in own.accounts.items()},
-            "storage": {tables.slot_key(*place): encode_int(value) for place, value in own.slots.items()},
+            "storage": {slot: encode_int(value) for slot, value in own.slots.items()},
             "codes": own.codes,
             "jumps": own.jumps,
             "trie": own.nodes,
@@ -424,9 +424,7 @@ class Auditor:
                 if stored.get(key) != values.get(key):
                     shown = ["none" if v is None else "0x" + v.hex()[:80] for v in (stored.get(key), values.get(key))]
                     raise self._fail(chain, kind, f"under key 0x{key.hex()}: found {shown[0]}, expected {shown[1]}")
-        storage: dict[bytes, dict[int, int]] = {}
-        for key, value in view.items("storage"):
-            storage.setdefault(key[:20], {})[int.from_bytes(key[20:], "big")] = int.from_bytes(value, "big")
+        storage = {slot: int.from_bytes(value, "big") for slot, value in view.items("storage")}
         root, nodes = rebuild(own.accounts.items(), storage)
         self._expect(
             root == self._previous.header.state_root, STATE, "state root", "rebuilt from the stored values it differs"

@@ -9,16 +9,11 @@ from typing import Any
 
 from eth_hash.auto import keccak
 
-from node.state import EMPTY_CODE_HASH, EMPTY_ROOT, AccountChange, StateChanges, StateReader
+from node.state import EMPTY_CODE_HASH, EMPTY_ROOT, AccountChange, StateChanges, StateReader, slot_key
 from node.state.code import Instructions
 
 NOTHING = AccountChange(0, 0, EMPTY_CODE_HASH)
 ABSENT = object()
-
-
-def _place(address: bytes, slot: int) -> bytes:
-    """Return the key of a slot here: the hash of bytes is seeded, that of integers lets anyone make them collide."""
-    return address + slot.to_bytes(32, "big")
 
 
 class FlatAccounts:
@@ -31,7 +26,7 @@ class FlatAccounts:
         self._state = state
         self._accounts: dict[bytes, AccountChange] = {}
         self._parents: dict[bytes, AccountChange] = {}
-        self._storage: dict[bytes, dict[bytes, int]] = {}  # by address, then place
+        self._storage: dict[bytes, dict[bytes, int]] = {}  # by address, then slot
         self._parent_storage: dict[bytes, int] = {}
         self._codes: dict[bytes, bytes] = {}
         self._read_codes: dict[bytes, bytes] = {}
@@ -170,7 +165,7 @@ class FlatAccounts:
 
     def get_storage(self, address: bytes, slot: int, from_journal: bool = True) -> int:
         """Return a slot's value; with `from_journal` False the one it had when the transaction began."""
-        place = _place(address, slot)
+        place = slot_key(address, slot)
         if not from_journal:
             original = self._originals.get(place)
             if original is not None:
@@ -188,7 +183,7 @@ class FlatAccounts:
 
     def set_storage(self, address: bytes, slot: int, value: int) -> None:
         """Set a slot's value."""
-        before, place = self.get_storage(address, slot), _place(address, slot)
+        before, place = self.get_storage(address, slot), slot_key(address, slot)
         self._originals.setdefault(place, before)
         if before != value:
             self._put(self._storage.setdefault(address, {}), place, value)
@@ -201,11 +196,11 @@ class FlatAccounts:
 
     def get_transient(self, address: bytes, slot: int) -> bytes:
         """Return a transient slot's value (EIP-1153)."""
-        return self._transient.get(_place(address, slot), b"")
+        return self._transient.get(slot_key(address, slot), b"")
 
     def set_transient(self, address: bytes, slot: int, value: bytes) -> None:
         """Set a transient slot's value (EIP-1153)."""
-        self._put(self._transient, _place(address, slot), value)
+        self._put(self._transient, slot_key(address, slot), value)
 
     # -- warm places (EIP-2929)
 
@@ -219,11 +214,11 @@ class FlatAccounts:
 
     def is_storage_warm(self, address: bytes, slot: int) -> bool:
         """Return whether the slot was accessed in this transaction."""
-        return _place(address, slot) in self._warm
+        return slot_key(address, slot) in self._warm
 
     def mark_storage_warm(self, address: bytes, slot: int) -> None:
         """Note that the slot was accessed."""
-        self._mark(_place(address, slot))
+        self._mark(slot_key(address, slot))
 
     def access_account(self, address: bytes) -> bool:
         """Mark an address warm, and return whether it was cold."""
@@ -235,7 +230,7 @@ class FlatAccounts:
 
     def access_storage(self, address: bytes, slot: int) -> bool:
         """Mark a slot warm, and return whether it was cold."""
-        place = _place(address, slot)
+        place = slot_key(address, slot)
         if place in self._warm:
             return False
         self._warm.add(place)
@@ -256,15 +251,8 @@ class FlatAccounts:
             account = self._accounts[address]
             if account != self._parent(address):
                 accounts[address] = None if account == NOTHING else account
-        storage: dict[bytes, dict[int, int]] = {}
-        for address in sorted(self._storage):
-            changed = {
-                int.from_bytes(place[20:], "big"): value
-                for place, value in sorted(self._storage[address].items())
-                if value != self._parent_value(place)
-            }
-            if changed:
-                storage[address] = changed
+        written = sorted(place for places in self._storage.values() for place in places.items())
+        storage = {place: value for place, value in written if value != self._parent_value(place)}
         live = {account.code_hash for account in accounts.values() if account is not None}
         codes = {code_hash: code for code_hash, code in sorted(self._codes.items()) if code_hash in live}
         return StateChanges(accounts, storage, codes)

@@ -20,11 +20,11 @@ from node.snapshot.format import (
     require_rising,
 )
 from node.snapshot.verify import Origin, check_manifest
+from node.state import slot_key
 from node.state.account import EMPTY_CODE_HASH, EMPTY_ROOT, Account, decode_account
 from node.state.code import beginnings
 from node.state.delta import encode_value, storage_key
 from node.state.trie import build_subtrie, join_subtries, node_key, path_at, path_length
-from node.storage import tables
 from node.storage.draft import Draft, Row
 from node.storage.view import Tables
 
@@ -113,9 +113,7 @@ class Assembly:
             raise InvalidSnapshot(name, "a slot of value 0")
         items = [(storage_key(slot), encode_value(value)) for slot, value in part.slots]
         nodes = _rebuild(part.path, items, keccak(part.address), spine, name)
-        rows: list[Row] = [
-            ("storage", tables.slot_key(part.address, slot), encode_int(value)) for slot, value in part.slots
-        ]
+        rows: list[Row] = [("storage", slot_key(part.address, slot), encode_int(value)) for slot, value in part.slots]
         return rows + nodes
 
     def _spine(self, address: bytes, account: Account, name: str) -> tuple[bytes, ...]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 from eth_hash.auto import keccak
 
 from node.chain import rlp
 from node.state.account import EMPTY_ROOT, Account
-from node.state.changes import AccountChange, StateChanges
+from node.state.changes import ADDRESS_BYTES, AccountChange, StateChanges
 from node.state.reader import StateReader, TrieReader
 from node.state.trie import Trie, build
 
@@ -21,7 +22,7 @@ class StateDelta:
     Args:
         state_root: the new root (32 bytes).
         accounts: new accounts by address; None where one is deleted.
-        storage: new values by (address, slot); 0 where one is deleted.
+        storage: new values by `slot_key`; 0 where one is deleted.
         codes: new code by hash.
         trie_nodes: new nodes by path key; None where one is deleted.
         accounts_before, storage_before: the values that are replaced.
@@ -29,11 +30,11 @@ class StateDelta:
 
     state_root: bytes
     accounts: Mapping[bytes, Account | None]
-    storage: Mapping[tuple[bytes, int], int]
+    storage: Mapping[bytes, int]
     codes: Mapping[bytes, bytes]
     trie_nodes: Mapping[bytes, bytes | None]
     accounts_before: Mapping[bytes, Account | None]
-    storage_before: Mapping[tuple[bytes, int], int]
+    storage_before: Mapping[bytes, int]
 
 
 def make_delta(state: StateReader, trie: TrieReader, changes: StateChanges, root: bytes) -> StateDelta:
@@ -47,19 +48,22 @@ def make_delta(state: StateReader, trie: TrieReader, changes: StateChanges, root
     """
     accounts: dict[bytes, Account | None] = {}
     before: dict[bytes, Account | None] = {}
-    storage: dict[tuple[bytes, int], int] = {}
-    storage_before: dict[tuple[bytes, int], int] = {}
+    storage: dict[bytes, int] = {}
+    storage_before: dict[bytes, int] = {}
     nodes: dict[bytes, bytes | None] = {}
     top = Trie(b"", trie, root)
-    for address in sorted({*changes.accounts, *changes.storage}):
+    wanted = by_address(changes.storage)
+    for address in sorted({*changes.accounts, *wanted}):
         old = state.account(address)
-        slots = _changed_slots(state, address, changes.storage.get(address, {}))
-        storage_root, storage_nodes = _storage_root(trie, address, old, {slot: new for slot, (_, new) in slots.items()})
+        slots = []
+        for key, value in wanted.get(address, ()):
+            was = state.storage(address, int.from_bytes(key[ADDRESS_BYTES:], "big"))
+            if was != value:
+                slots.append((key, value))
+                storage[key], storage_before[key] = value, was
+        storage_root, storage_nodes = _storage_root(trie, address, old, slots)
         change = changes.accounts[address] if address in changes.accounts else _unchanged(old)
         new = None if change is None else Account(change.nonce, change.balance, storage_root, change.code_hash)
-        for slot, (was, becomes) in slots.items():
-            storage[address, slot] = becomes
-            storage_before[address, slot] = was
         nodes.update(storage_nodes)
         if new == old:
             continue
@@ -74,24 +78,23 @@ def _unchanged(account: Account | None) -> AccountChange | None:
     return None if account is None else AccountChange(account.nonce, account.balance, account.code_hash)
 
 
-def _changed_slots(state: StateReader, address: bytes, wanted: Mapping[int, int]) -> dict[int, tuple[int, int]]:
-    slots = {}
-    for slot in sorted(wanted):
-        was = state.storage(address, slot)
-        if was != wanted[slot]:
-            slots[slot] = (was, wanted[slot])
-    return slots
+def by_address(storage: Mapping[bytes, int]) -> dict[bytes, list[tuple[bytes, int]]]:
+    """Return slots by `slot_key` in groups, one a contract, each in order."""
+    return {
+        address: list(slots)
+        for address, slots in groupby(sorted(storage.items()), lambda slot: slot[0][:ADDRESS_BYTES])
+    }
 
 
 def _storage_root(
-    trie: TrieReader, address: bytes, old: Account | None, slots: Mapping[int, int]
+    trie: TrieReader, address: bytes, old: Account | None, slots: Sequence[tuple[bytes, int]]
 ) -> tuple[bytes, Mapping[bytes, bytes | None]]:
     root = EMPTY_ROOT if old is None else old.storage_root
     if not slots:
         return root, {}
     tree = Trie(keccak(address), trie, root)
-    for slot, value in slots.items():
-        tree.put(storage_key(slot), encode_value(value))
+    for key, value in slots:
+        tree.put(keccak(key[ADDRESS_BYTES:]), encode_value(value))
     return tree.finish()
 
 
@@ -106,17 +109,17 @@ def encode_value(value: int) -> bytes:
 
 
 def rebuild(
-    accounts: Iterable[tuple[bytes, Account]], storage: Mapping[bytes, Mapping[int, int]]
+    accounts: Iterable[tuple[bytes, Account]], storage: Mapping[bytes, int]
 ) -> tuple[bytes, dict[bytes, bytes | None]]:
     """Return (state root, all trie nodes by path key) built afresh from flat accounts and storage.
 
     Each account's storage root is computed, not believed.
     """
     nodes: dict[bytes, bytes | None] = {}
-    leaves = []
+    leaves, slots = [], by_address(storage)
     for address, account in accounts:
-        slots = storage.get(address, {})
-        root, below = build(((storage_key(s), encode_value(v)) for s, v in slots.items()), keccak(address))
+        below_it = ((keccak(key[ADDRESS_BYTES:]), encode_value(value)) for key, value in slots.get(address, ()))
+        root, below = build(below_it, keccak(address))
         nodes.update(below)
         leaves.append((keccak(address), Account(account.nonce, account.balance, root, account.code_hash).encode()))
     state_root, top = build(leaves)

@@ -26,12 +26,13 @@ class Draft(Store):
 
     Args:
         path: the folder; made if it does not exist.
-        purpose: what it is made from (32 bytes); one of another purpose is not gone on with.
+        purpose: what it is made from (32 bytes); one of another purpose, or another schema, is not gone on with.
     """
 
     def __init__(self, path: Path, purpose: bytes, *, map_bytes: int = DEFAULT_MAP_BYTES) -> None:
         path.mkdir(parents=True, exist_ok=True)
         super().__init__(path, readonly=False, map_bytes=map_bytes, create=True)
+        purpose += encode_int(tables.SCHEMA_VERSION)
         with self.look() as found:
             self.matches = found.get("meta", _PURPOSE) in (None, purpose)
             self.done = int.from_bytes(found.get("meta", _DONE) or b"", "big")

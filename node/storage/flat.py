@@ -10,19 +10,11 @@ from node.storage.view import View
 
 @dataclass(slots=True)
 class FlatState:
-    """Accounts by address, values that are not 0 by (address, slot), and the accounts' codes by hash."""
+    """Accounts by address, values that are not 0 by `slot_key`, and the accounts' codes by hash."""
 
     accounts: dict[bytes, Account] = field(default_factory=dict)
-    slots: dict[tuple[bytes, int], int] = field(default_factory=dict)
+    slots: dict[bytes, int] = field(default_factory=dict)
     codes: dict[bytes, bytes] = field(default_factory=dict)
-
-    @property
-    def storage(self) -> dict[bytes, dict[int, int]]:
-        """The values by address and slot."""
-        found: dict[bytes, dict[int, int]] = {}
-        for (address, slot), value in self.slots.items():
-            found.setdefault(address, {})[slot] = value
-        return found
 
 
 def flat_state(view: View, height: int) -> FlatState:
@@ -42,8 +34,7 @@ def flat_state(view: View, height: int) -> FlatState:
                 flat.codes[account.code_hash] = then.code(account.code_hash)
     keys = {key for key, _ in view.items("storage")} | {key[:52] for key, _ in view.items("storage_before")}
     for key in sorted(keys):
-        address, slot = key[:20], int.from_bytes(key[20:], "big")
-        value = then.storage(address, slot)
+        value = then.storage(key[:20], int.from_bytes(key[20:], "big"))
         if value:
-            flat.slots[address, slot] = value
+            flat.slots[key] = value
     return flat

@@ -321,10 +321,9 @@ class _Writer:
         for address, before in sorted(delta.accounts_before.items()):
             self._forget("accounts_before", address, first)
             self.put("accounts_before", address + key, b"" if before is None else before.encode())
-        for (address, slot), was in sorted(delta.storage_before.items()):
-            prefix = tables.slot_key(address, slot)
-            self._forget("storage_before", prefix, first)
-            self.put("storage_before", prefix + key, encode_int(was))
+        for slot, was in sorted(delta.storage_before.items()):
+            self._forget("storage_before", slot, first)
+            self.put("storage_before", slot + key, encode_int(was))
         replaced = [(path, found.get("trie", path) or b"") for path in sorted(delta.trie_nodes)]
         self.put("trie_before", key, rlp.encode(replaced))
         if height > tables.PROVED_HEIGHTS:
@@ -346,12 +345,11 @@ class _Writer:
                 self.delete("accounts", address)
             else:
                 self.put("accounts", address, account.encode())
-        for (address, slot), value in sorted(delta.storage.items()):
-            key = tables.slot_key(address, slot)
+        for slot, value in sorted(delta.storage.items()):
             if value:
-                self.put("storage", key, encode_int(value))
+                self.put("storage", slot, encode_int(value))
             else:
-                self.delete("storage", key)
+                self.delete("storage", slot)
         for code_hash, code in sorted(delta.codes.items()):
             self.put("codes", code_hash, code)
             self.put("jumps", code_hash, beginnings(code))

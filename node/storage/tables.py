@@ -83,11 +83,6 @@ def position_key(position: tuple[int, int]) -> bytes:
     return bytes((position[0],)) + position[1].to_bytes(8, "big")
 
 
-def slot_key(address: bytes, slot: int) -> bytes:
-    """Return the key of a storage slot."""
-    return address + slot.to_bytes(32, "big")
-
-
 def wrap(table: str, key: bytes, payload: bytes) -> bytes:
     """Return a value as it is stored: the payload, and a checksum over table, key and payload."""
     return payload + zlib.crc32(payload, zlib.crc32(key, _SEEDS[table])).to_bytes(CHECKSUM_BYTES, "big")

@@ -13,7 +13,7 @@ from node.chain.dual import Chain, ChainBlock, decode_chain_block
 from node.chain.header import Header, InvalidHeader, decode_header
 from node.chain.receipt import Receipt, decode_stored
 from node.chain.record import RoundRecord, decode_record
-from node.state import TrieReader
+from node.state import TrieReader, slot_key
 from node.state.account import EMPTY_CODE_HASH, Account, decode_account
 from node.storage import tables
 from node.storage.errors import CorruptValue, NotKept, StateNotKept
@@ -303,7 +303,7 @@ class StateView:
 
     def storage(self, address: bytes, slot: int) -> int:
         """Return the value of a slot, 0 if it was never set."""
-        key = tables.slot_key(address, slot)
+        key = slot_key(address, slot)
         raw = self._before("storage_before", key)
         if raw is None:
             raw = self._view.get("storage", key)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
 from concurrent.futures import Future
+from typing import Any
 
 import pytest
 
@@ -79,3 +82,28 @@ def test_an_answer_to_other_bytes_is_not_taken(street: Street) -> None:
         handed = Ahead(view, street.genesis.chain_id, range(2, 3), lambda _: None, lambda _: asked)
         assert handed.take(1, raws) == decode(raws, street.genesis.chain_id)
     store.close()
+
+
+def test_a_helper_that_is_killed_changes_nothing(street: Street, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between two heights, so that some were asked for and are lost; the verdict is the same, and nothing is raised."""
+    monkeypatch.setattr(ahead, "WORTH_IT", 0)
+    started: list[subprocess.Popen[bytes]] = []
+
+    class Noted(subprocess.Popen[bytes]):
+        def __init__(self, *arguments: Any, **named: Any) -> None:
+            super().__init__(*arguments, **named)
+            started.append(self)
+
+    monkeypatch.setattr(subprocess, "Popen", Noted)
+    store = Store.open(street.path, chain_id=street.genesis.chain_id, genesis_hash=street.genesis_hash, readonly=True)
+    with store.read() as view:
+        chain_id, heights = street.genesis.chain_id, range(1, HEAD + 1)
+        with reading_ahead(view, chain_id, heights, lambda _: None) as handed:
+            for height in heights:
+                raws = view.transactions(height)
+                assert handed.take(height, raws) == decode(raws, chain_id)
+                if height == 2:
+                    started[0].kill()
+                    started[0].wait()
+    store.close()
+    assert started[0].returncode == -signal.SIGKILL

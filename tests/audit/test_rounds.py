@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import signal
+
 import pytest
 from typer.testing import CliRunner
 
+from consensus.types import Domain
+from node.audit import rounds
 from node.audit.commands import app
+from node.audit.report import Counts
 from node.chain import rlp
 from node.storage import tables
 from tests.audit.street import HEAD, Street
@@ -63,3 +69,23 @@ def test_checkpoints_hold_here_too(street: Street) -> None:
     assert "FAILED at height 2, chain round, kind checkpoint" in output
     code, output = verify(street, "--checkpoint", f"{HEAD + 1}:0x{'ab' * 32}")
     assert (code, "this database has no such height" in output) == (1, True)
+
+
+def die(order: rounds.Order, first: int, end: int) -> tuple[Counts, None]:
+    """What a reader does that the kernel kills, at its second slice."""
+    if first > 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return Counts(), None
+
+
+@pytest.mark.parametrize("slice_heights", [1, 2])
+def test_a_reader_that_is_killed_is_no_sound_chain(
+    street: Street, monkeypatch: pytest.MonkeyPatch, slice_heights: int
+) -> None:
+    monkeypatch.setattr(rounds, "check_heights", die)
+    monkeypatch.setattr(rounds, "SLICE_HEIGHTS", slice_heights)
+    domain = Domain(street.genesis.chain_id, street.genesis_hash)
+    offence = rounds.audit_rounds(street.path, street.genesis, domain, {}).offence
+    assert offence is not None
+    assert offence.kind == "database"
+    assert "a reader was killed at or after height" in offence.detail

@@ -33,12 +33,15 @@ def test_each_sender_has_its_batches_with_nonces_in_order() -> None:
         assert {(tx.sender, tx.to, tx.max_fee_per_gas) for tx in sent} == {(address(key), TOKEN, 5)}
 
 
+LOAD = "1,000 transfers a run, 700 at most on their way, 5 a request"
+
+
 def runs(*seconds: float) -> list[Throughput]:
-    return [Throughput(1_000, each, 4, 0.1) for each in seconds]
+    return [Throughput(1_000, each, 4, 0.1, 700, 5) for each in seconds]
 
 
 def test_p1_is_the_median_and_names_the_generators_share() -> None:
-    found = committed.committed(runs(1.0, 0.5, 2.0), 600, "here")
+    found = committed.committed(runs(1.0, 0.5, 2.0), "here")
     assert (found.figure, found.runs) == (1_000, [1_000, 2_000, 500])
     assert found.beside["load generator"] == "9% of one core"  # 0.3 s of 3.5 s
     assert found.series == {committed.OURS: [(1, 1_000), (2, 2_000), (3, 500)]}
@@ -57,9 +60,9 @@ def test_p3_is_the_last_run_over_the_first() -> None:
 
 
 def test_a_peer_that_was_not_measured_is_named_and_not_drawn() -> None:
-    ours = committed.committed(runs(1.0), 600, "here")
+    ours = committed.committed(runs(1.0), "here")
     found = committed.beside_peers(ours, {"anvil": runs(0.5, 1.0), "ganache": "not measured: npm is not installed"})
-    assert found.beside["anvil"] == "1,500 tx/s (runs 2,000, 1,000; one node)"
+    assert found.beside["anvil"] == f"1,500 tx/s (runs 2,000, 1,000; one node; {LOAD})"
     assert found.beside["ganache"] == "not measured: npm is not installed"
     assert list(found.series) == [committed.OURS, "anvil"]
     assert found.figure == ours.figure

@@ -12,6 +12,7 @@ from node.state import EMPTY_CODE_HASH, EMPTY_ROOT, Account, AccountChange, Stat
 from node.state.code import beginnings
 from node.state.delta import encode_value, storage_key
 from node.state.trie import NO_NODES, build
+from tests.state.slots import named
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +57,12 @@ class DictState:
         """Return the state with `changes`."""
         codes = self._codes | dict(changes.codes) | {EMPTY_CODE_HASH: b""}
         holdings = dict(self.holdings)
-        for address in sorted({*changes.accounts, *changes.storage}):
+        changed: dict[bytes, dict[int, int]] = {}
+        for key, value in changes.storage.items():
+            changed.setdefault(key[:20], {})[int.from_bytes(key[20:], "big")] = value
+        for address in sorted({*changes.accounts, *changed}):
             held = holdings.get(address, Holding())
-            slots = {**held.storage, **changes.storage.get(address, {})}
+            slots = {**held.storage, **changed.get(address, {})}
             storage = {slot: value for slot, value in slots.items() if value}
             if address not in changes.accounts:
                 holdings[address] = Holding(held.balance, held.nonce, held.code, storage)
@@ -76,6 +80,6 @@ class DictState:
             address: AccountChange(held.nonce, held.balance, keccak(held.code))
             for address, held in sorted(self.holdings.items())
         }
-        storage = {address: held.storage for address, held in sorted(self.holdings.items()) if held.storage}
+        storage = named({address: held.storage for address, held in sorted(self.holdings.items())})
         codes = {keccak(held.code): held.code for held in self.holdings.values() if held.code}
         return make_delta(VOID, NO_NODES, StateChanges(accounts, storage, codes), EMPTY_ROOT).state_root

@@ -18,7 +18,7 @@ from node.execution import (
     genesis_changes,
 )
 from node.execution.machine import HISTORY_ADDRESS, HISTORY_CODE
-from node.state import StateChanges
+from node.state import StateChanges, slot_key
 from tests.execution.programs import RETURN_WORD, assemble, calling, deploying
 from tests.execution.signing import signed
 from tests.execution.states import DictState, Holding
@@ -83,7 +83,7 @@ def test_an_empty_block_changes_nothing_without_the_history_contract() -> None:
 def test_a_block_writes_its_parents_hash() -> None:
     history = DictState({HISTORY_ADDRESS: Holding(0, 1, HISTORY_CODE), SENDER: RICH})
     changes = executor(GRIDPACT).execute(history, ENVIRONMENT, []).changes
-    assert changes.storage == {HISTORY_ADDRESS: {NUMBER - 1: int.from_bytes(ENVIRONMENT.parent_hash, "big")}}
+    assert changes.storage == {slot_key(HISTORY_ADDRESS, NUMBER - 1): int.from_bytes(ENVIRONMENT.parent_hash, "big")}
     after = replace(ENVIRONMENT, number=NUMBER + 1, parent_hash=keccak(b"block 300"))
     asked = (NUMBER - 1).to_bytes(32, "big")
     answer = executor(GRIDPACT).call(
@@ -95,7 +95,7 @@ def test_a_block_writes_its_parents_hash() -> None:
 def test_history_wraps_after_its_window() -> None:
     history = DictState({HISTORY_ADDRESS: Holding(0, 1, HISTORY_CODE)})
     far = replace(ENVIRONMENT, number=8_191 + 5)
-    assert set(executor(GRIDPACT).execute(history, far, []).changes.storage[HISTORY_ADDRESS]) == {4}
+    assert set(executor(GRIDPACT).execute(history, far, []).changes.storage) == {slot_key(HISTORY_ADDRESS, 4)}
 
 
 def test_blockhash_of_the_last_256() -> None:

@@ -88,9 +88,7 @@ def test_stored_state_rebuilds_to_the_header_root_with_no_other_nodes(chain: One
         chain.mine(chain.transaction("household 0", TARGET[:19] + bytes((number,)), value=number))
     with chain.store.read() as view:
         accounts = [(key, view.state.account(key)) for key, _ in view.items("accounts")]
-        storage: dict[bytes, dict[int, int]] = {}
-        for key, value in view.items("storage"):
-            storage.setdefault(key[:20], {})[int.from_bytes(key[20:], "big")] = int.from_bytes(value, "big")
+        storage = {key: int.from_bytes(value, "big") for key, value in view.items("storage")}
         root, nodes = rebuild([(key, account) for key, account in accounts if account is not None], storage)
         assert root == view.header(view.head_height).state_root
         assert nodes == dict(view.items("trie"))

@@ -21,7 +21,7 @@ from tests.node.chains import OneChain
 FILLER = bytes.fromhex("6000355b80805560019003806003" + "5700")  # for i from the first word down to 1: slot i = i
 FILLER_INIT = bytes.fromhex("6f") + FILLER + bytes.fromhex("60005260106010f3")
 MAP_BYTES = 1 << 28
-STATE_TABLES = ("accounts", "storage", "codes", "trie")
+STATE_TABLES = ("accounts", "storage", "codes", "jumps", "trie")
 
 
 def long_chain(folder: Path, slots: int = 150) -> CertifiedChain:

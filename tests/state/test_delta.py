@@ -11,10 +11,20 @@ from hypothesis import strategies as st
 from trie.hexary import HexaryTrie
 
 from node.chain import rlp
-from node.state import EMPTY_CODE_HASH, EMPTY_ROOT, Account, AccountChange, StateChanges, StateDelta, make_delta
+from node.state import (
+    EMPTY_CODE_HASH,
+    EMPTY_ROOT,
+    Account,
+    AccountChange,
+    StateChanges,
+    StateDelta,
+    make_delta,
+    slot_key,
+)
 from node.state.account import decode_account
 from node.state.delta import encode_value, rebuild, storage_key
 from node.state.trie import MissingNode, Trie, proved_value
+from tests.state.slots import named
 
 
 @dataclass
@@ -23,14 +33,14 @@ class World:
 
     root: bytes = EMPTY_ROOT
     accounts: dict[bytes, Account] = field(default_factory=dict)
-    slots: dict[tuple[bytes, int], int] = field(default_factory=dict)
+    slots: dict[bytes, int] = field(default_factory=dict)
     nodes: dict[bytes, bytes] = field(default_factory=dict)
 
     def account(self, address: bytes) -> Account | None:
         return self.accounts.get(address)
 
     def storage(self, address: bytes, slot: int) -> int:
-        return self.slots.get((address, slot), 0)
+        return self.slots.get(slot_key(address, slot), 0)
 
     def code(self, code_hash: bytes) -> bytes:
         raise AssertionError("a delta does not read code")
@@ -60,8 +70,8 @@ class World:
 
     def storage_of(self) -> dict[bytes, dict[int, int]]:
         grouped: dict[bytes, dict[int, int]] = {}
-        for (address, slot), value in self.slots.items():
-            grouped.setdefault(address, {})[slot] = value
+        for key, value in self.slots.items():
+            grouped.setdefault(key[:20], {})[int.from_bytes(key[20:], "big")] = value
         return grouped
 
     def oracle_root(self) -> bytes:
@@ -105,7 +115,7 @@ def test_every_block_gives_the_oracles_root_and_the_nodes_of_a_fresh_build(
     for block in blocks:
         changes = StateChanges(
             {address: change for address, (change, _) in block.items()},
-            {address: slots for address, (_, slots) in block.items() if slots},
+            named({address: slots for address, (_, slots) in block.items()}),
         )
         delta = make_delta(world, world, changes, world.root)
         assert set(delta.accounts) == set(delta.accounts_before)
@@ -115,7 +125,7 @@ def test_every_block_gives_the_oracles_root_and_the_nodes_of_a_fresh_build(
         flat = (dict(world.accounts), dict(world.slots))
         world.apply(delta)
         assert world.root == world.oracle_root()
-        root, nodes = rebuild(sorted(world.accounts.items()), world.storage_of())
+        root, nodes = rebuild(sorted(world.accounts.items()), world.slots)
         assert root == world.root
         assert nodes == world.nodes
         restored = World(accounts=dict(world.accounts), slots=dict(world.slots))
@@ -128,7 +138,7 @@ def sample() -> World:
     world = World()
     changes = StateChanges(
         {address: AccountChange(0, i, EMPTY_CODE_HASH) for i, address in enumerate(ADDRESSES)},
-        {ADDRESSES[0]: {1: 5, 2: 6}, ADDRESSES[1]: {7: 8}},
+        named({ADDRESSES[0]: {1: 5, 2: 6}, ADDRESSES[1]: {7: 8}}),
         {keccak(b"code"): b"code"},
     )
     delta = make_delta(world, world, changes, world.root)
@@ -139,7 +149,7 @@ def sample() -> World:
 
 def test_a_delta_leaves_the_state_as_it_is() -> None:
     world, twin = sample(), sample()
-    changes = StateChanges({ADDRESSES[3]: AccountChange(9, 9, EMPTY_CODE_HASH)}, {ADDRESSES[0]: {1: 0}})
+    changes = StateChanges({ADDRESSES[3]: AccountChange(9, 9, EMPTY_CODE_HASH)}, named({ADDRESSES[0]: {1: 0}}))
     first = make_delta(world, world, changes, world.root)
     assert world == twin
     assert make_delta(world, world, changes, world.root) == first
@@ -149,7 +159,7 @@ def test_writing_what_is_there_changes_nothing() -> None:
     world = sample()
     before = world.accounts[ADDRESSES[0]]
     same = StateChanges(
-        {ADDRESSES[0]: AccountChange(before.nonce, before.balance, before.code_hash)}, {ADDRESSES[0]: {1: 5}}
+        {ADDRESSES[0]: AccountChange(before.nonce, before.balance, before.code_hash)}, named({ADDRESSES[0]: {1: 5}})
     )
     delta = make_delta(world, world, same, world.root)
     assert (delta.state_root, dict(delta.accounts), dict(delta.storage)) == (world.root, {}, {})
@@ -161,7 +171,7 @@ def test_writing_what_is_there_changes_nothing() -> None:
 
 def test_storage_alone_moves_the_accounts_root_and_an_emptied_one_is_gone() -> None:
     world = sample()
-    delta = make_delta(world, world, StateChanges(storage={ADDRESSES[0]: {1: 0, 2: 0}}), world.root)
+    delta = make_delta(world, world, StateChanges(storage=named({ADDRESSES[0]: {1: 0, 2: 0}})), world.root)
     changed = delta.accounts[ADDRESSES[0]]
     assert changed is not None
     assert changed.storage_root == EMPTY_ROOT
@@ -176,7 +186,7 @@ def test_an_account_that_is_deleted_leaves_the_root_of_the_others() -> None:
     assert delta.accounts == {ADDRESSES[5]: None}
     world.apply(delta)
     assert world.root == world.oracle_root()
-    every = StateChanges(dict.fromkeys(ADDRESSES[2:]), {ADDRESSES[0]: {1: 0, 2: 0}, ADDRESSES[1]: {7: 0}})
+    every = StateChanges(dict.fromkeys(ADDRESSES[2:]), named({ADDRESSES[0]: {1: 0, 2: 0}, ADDRESSES[1]: {7: 0}}))
     world.apply(make_delta(world, world, every, world.root))
     world.apply(make_delta(world, world, StateChanges(dict.fromkeys(ADDRESSES[:2])), world.root))
     assert (world.root, world.nodes) == (EMPTY_ROOT, {})

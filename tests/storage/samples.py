@@ -15,6 +15,7 @@ from node.rules import Rules
 from node.state import EMPTY_CODE_HASH, EMPTY_ROOT, AccountChange, StateChanges, StateDelta, make_delta
 from node.state.trie import NO_NODES
 from node.storage import Store
+from tests.state.slots import named
 
 CHAIN_ID = 2016
 CONTRACT = b"\xcc" * 20
@@ -47,7 +48,7 @@ def changes_of(
             address: None if balance is None else AccountChange(balance, balance, EMPTY_CODE_HASH)
             for address, balance in balances.items()
         },
-        storage or {},
+        named(storage or {}),
     )
 
 
@@ -63,7 +64,9 @@ def genesis() -> tuple[SealedBlock, StateDelta]:
         address: AccountChange(0, 1_000, EMPTY_CODE_HASH) for address in ADDRESSES
     }
     accounts[CONTRACT] = AccountChange(1, 0, keccak(CODE))
-    delta = make_delta(_Void(), NO_NODES, StateChanges(accounts, {CONTRACT: {1: 5}}, {keccak(CODE): CODE}), EMPTY_ROOT)
+    delta = make_delta(
+        _Void(), NO_NODES, StateChanges(accounts, named({CONTRACT: {1: 5}}), {keccak(CODE): CODE}), EMPTY_ROOT
+    )
     sealed = genesis_block(
         file_hash=b"\1" * 32, timestamp=100, state_root=delta.state_root, rules=RULES, validators_hash=b"\3" * 32
     )

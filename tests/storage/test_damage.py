@@ -68,6 +68,7 @@ READS = {
     "accounts": lambda view: view.state.account(ADDRESSES[0]),
     "storage": lambda view: view.state.storage(CONTRACT, 1),
     "codes": lambda view: view.state.code(view.state.account(CONTRACT).code_hash),
+    "jumps": lambda view: view.state.beginnings(view.state.account(CONTRACT).code_hash),
     "accounts_before": lambda view: view.state_at(1).account(ADDRESSES[0]),
     "storage_before": lambda view: view.state_at(1).storage(CONTRACT, 1),
     "trie_before": lambda view: view.nodes_at(1),
