@@ -42,6 +42,7 @@ CHAIN_ID = 2016
 GAS = 10_000_000  # the block gas limit of new chains
 SENDER = b"\x5e" * 20
 BUDGET_S = 1.0
+NEAR_S, TIMES = 0.5, 3  # from here on the least of some measurements counts: other work on the machine only adds
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +119,14 @@ def measure(program: Program, store: Store, rules: RuleBook, gas: int, loop: Loo
     return Timing(program.name, seconds, result.gas_used, ends(result), program.succeeds)
 
 
+def least(program: Program, store: Store, rules: RuleBook, gas: int, loop: Loop) -> Timing:
+    """Measure a program, several times if it takes long; return the quickest."""
+    best = measure(program, store, rules, gas, loop)
+    for _ in range(1, TIMES if best.seconds > NEAR_S else 1):
+        best = min(best, measure(program, store, rules, gas, loop), key=lambda timing: timing.seconds)
+    return best
+
+
 def ends(result: BlockResult) -> str:
     """Return how many transactions succeeded and failed."""
     succeeded = sum(receipt.status for receipt in result.receipts)
@@ -145,7 +154,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(dir=Path.cwd(), prefix=".bench-") as folder:
         store = build_state(programs, Path(folder) / "chain", rules)
         try:
-            timings = [measure(program, store, rules, options.gas, options.loop) for program in programs]
+            timings = [least(program, store, rules, options.gas, options.loop) for program in programs]
         finally:
             store.close()
         for timing in sorted(timings, key=lambda timing: -timing.seconds):

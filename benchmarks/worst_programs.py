@@ -189,6 +189,8 @@ def _environment() -> list[Program]:
     names += " PREVRANDAO GASLIMIT CHAINID SELFBALANCE BASEFEE BLOBBASEFEE PC MSIZE GAS"
     found = [Program(name, loop(b"", code_of(name, "POP"))) for name in names.split()]
     found += [Program(name, loop(push(0), code_of(name))) for name in ("CALLDATALOAD", "BLOBHASH")]
+    for name, at in (("32 bytes", 1), ("a byte", 63)):
+        found.append(Program(f"CALLDATALOAD of {name}", loop(b"", code_of(at, "CALLDATALOAD", "POP")), b"\xff" * 64))
     found.append(Program("BLOCKHASH", loop(b"", code_of(0, "BLOCKHASH", "POP"))))
     cold = [("BALANCE", person), ("EXTCODESIZE", large_contract), ("EXTCODEHASH", large_contract)]
     for name, address in cold:

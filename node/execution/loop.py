@@ -74,6 +74,7 @@ def run(frame: Any) -> None:
     push, pop = stack.append, stack.pop
     gas = meter.gas_remaining
     data, address = message.data, message.storage_address
+    data_size = len(data)
     code = message.code + PADDING
     begins: Instructions | None = None
     constants: dict[int, int] = {}
@@ -295,8 +296,10 @@ def run(frame: Any) -> None:
                     if gas < 0:
                         raise OutOfGas("Out of gas")
                     at = stack[-1]
-                    word = bytes(data[at : at + 32])
-                    stack[-1] = number(word, "big") << 8 * (32 - len(word))
+                    if at + 32 <= data_size:
+                        stack[-1] = number(data[at : at + 32], "big")
+                    else:
+                        stack[-1] = number(data[at:], "big") << 8 * (32 - data_size + at) if at < data_size else 0
                 elif op in _BLOCK_CONSTANTS:
                     gas -= 2
                     if gas < 0:
