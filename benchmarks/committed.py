@@ -96,7 +96,7 @@ def main() -> None:
     """Parse the command line, measure, and end the devnet whatever happens."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--transfers", type=int, default=10_000, help="of each run")
+    parser.add_argument("--transfers", type=int, default=30_000, help="of each run")
     parser.add_argument("--in-flight", type=int, default=transfers.IN_FLIGHT, help="transfers on their way at most")
     parser.add_argument("--latency-rounds", type=int, default=200, help="transfers of each sender")
     parser.add_argument("--no-peers", dest="peers", action="store_false", help="without anvil, Hardhat and ganache")
@@ -107,7 +107,7 @@ def main() -> None:
     with four_validators(RPC_PORT) as devnet:
         found = asyncio.run(measure(devnet, options.runs, options.transfers, options.in_flight, options.latency_rounds))
     if options.peers:
-        others = asyncio.run(peers.measure(compiled, options.runs, options.transfers))
+        others = asyncio.run(peers.measure(compiled, options.runs))
         found["P1"] = beside_peers(found["P1"], others)
     for result in found.values():
         result = replace(result, beside={**result.beside, "the machine's load average before": f"{busy:.1f}"})

@@ -45,7 +45,7 @@ class Peer:
         in_flight: one with a block a second needs more on its way than a block holds.
         batch: one that mines a transaction as it arrives takes the next nonce only, and the requests of a batch in any
             order: it gets a transaction a request.
-        times: its runs are so many times longer, as they would otherwise be a few blocks.
+        transfers: of each run; more for one whose blocks are large, or a run would be a few of them.
     """
 
     name: str
@@ -53,14 +53,20 @@ class Peer:
     address_bytes: int
     in_flight: int = transfers.IN_FLIGHT
     batch: int = transfers.BATCH
-    times: int = 1
+    transfers: int = 10_000
 
 
 _ANVIL = ("anvil", "--silent", "--block-time", "1", "--port", str(PORT))
 _GANACHE = ("ganache", "--logging.quiet", "--wallet.mnemonic", MNEMONIC, "--server.port", str(PORT))
 PEERS = (
     Peer("anvil, a block a second, its own gas limit", _ANVIL, 8 * GIB, 8_000),
-    Peer("anvil, a block a second, 1,000 Mgas", (*_ANVIL, "--gas-limit", str(RAISED_GAS)), 8 * GIB, 60_000, times=10),
+    Peer(
+        "anvil, a block a second, 1,000 Mgas",
+        (*_ANVIL, "--gas-limit", str(RAISED_GAS)),
+        8 * GIB,
+        60_000,
+        transfers=100_000,
+    ),
     Peer("Hardhat node, a block a transaction", ("hardhat", "node", "--port", str(PORT)), 32 * GIB, batch=1),
     Peer("ganache, a block a transaction", _GANACHE, 32 * GIB, batch=1),
 )
@@ -144,13 +150,12 @@ def _listens() -> bool:
     return False
 
 
-async def measure(compiled: Mapping[str, Any], runs: int, count: int) -> dict[str, list[Throughput] | str]:
+async def measure(compiled: Mapping[str, Any], runs: int) -> dict[str, list[Throughput] | str]:
     """Return what each peer committed, or why it could not be measured.
 
     Args:
         compiled: the token's artifact.
         runs: how many, after a shorter one that does not count.
-        count: transfers of each run, of most.
     """
     reason = install()
     if reason:
@@ -159,17 +164,17 @@ async def measure(compiled: Mapping[str, Any], runs: int, count: int) -> dict[st
     for peer in PEERS:
         try:
             with _running(peer):
-                found[peer.name] = await _load(peer, compiled, runs, count)
+                found[peer.name] = await _load(peer, compiled, runs)
         except Exception as error:  # a peer that cannot be measured is no reason to lose the others' figures
             inner = error.exceptions[0] if isinstance(error, ExceptionGroup) else error
             found[peer.name] = f"not measured: {type(inner).__name__}: {' '.join(str(inner).split())[:160]}"
     return found
 
 
-async def _load(peer: Peer, compiled: Mapping[str, Any], runs: int, count: int) -> list[Throughput]:
+async def _load(peer: Peer, compiled: Mapping[str, Any], runs: int) -> list[Throughput]:
     async with aiohttp.ClientSession() as session:
         run = await transfers.deploy([Node(session, f"http://127.0.0.1:{PORT}")], compiled, fee=FEE)
-        counts = [max(transfers.SENDERS, count * peer.times // 4), *[count * peer.times] * runs]
+        counts = [peer.transfers // 4, *[peer.transfers] * runs]
         sent = [await transfers.throughput(run, each, in_flight=peer.in_flight, batch=peer.batch) for each in counts]
     return sent[1:]
 
