@@ -57,6 +57,7 @@ class Peer:
 
 
 _ANVIL = ("anvil", "--silent", "--block-time", "1", "--port", str(PORT))
+_RAISED = (*_ANVIL, "--gas-limit", str(RAISED_GAS))
 _GANACHE = ("ganache", "--logging.quiet", "--wallet.mnemonic", MNEMONIC, "--server.port", str(PORT))
 PEERS = (
     Peer("anvil, a block a second, its own gas limit", _ANVIL, 8 * GIB, 8_000),
