@@ -12,6 +12,8 @@ from coincurve import PrivateKey
 from eth_hash.auto import keccak
 from nacl.signing import SigningKey
 
+from benchmarks.worst_claims import worst_claims
+
 PEOPLE, LARGE, HOPPING, SLOTS = 20_000, 4_200, 1_200, 2_000  # more contracts than a block can call once each
 MAX_CODE, MAX_INITCODE = 24_576, 49_152
 MAX = (1 << 256) - 1
@@ -395,6 +397,8 @@ def _precompiles() -> list[Program]:
         calling("ed25519_verify, short", 0x4700, bytes(key.verify_key) + key.sign(short).signature + short),
         calling("ed25519_verify, 8 kB", 0x4700, bytes(key.verify_key) + key.sign(long).signature + long),
         calling("ed25519_verify of nothing", 0x4700, b""),
+        *(calling(name, number, data) for name, (number, data) in worst_claims().items()),
+        Program("hash to point, always another", counted(b"", _hash_of_counter())),
     ]
     for base, exponent, modulus in (
         (0, 0, 0),
@@ -410,6 +414,10 @@ def _precompiles() -> list[Program]:
         data += b"\xff" * base + b"\xff" * exponent + (b"\xff" * modulus)[:-1] + b"\xfd" * bool(modulus)
         found.append(calling(f"modexp {base}-{exponent}-{modulus}", 5, data))
     return found
+
+
+def _hash_of_counter() -> bytes:
+    return code_of("DUP1", 0, "MSTORE") + _call("STATICCALL", 0x4706, size=32)
 
 
 def _transactions() -> list[Program]:

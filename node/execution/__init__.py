@@ -7,7 +7,7 @@
 | `computation.py` | its computation: one message call or contract creation |
 | `loop.py`, `calls.py` | its opcode loop, the functions of the cheap opcodes, and calls |
 | `code.py` | its code stream |
-| `precompiles.py` | its table of precompiled contracts, with our prices and `ed25519_verify` |
+| `precompiles.py`, `proofs.py` | its table of precompiled contracts, with our prices, `ed25519_verify` and claims |
 | `executor.py` | its chain: blocks, calls, estimates, genesis |
 """
 

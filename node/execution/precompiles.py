@@ -21,6 +21,7 @@ from eth.vm.forks.prague.computation import PRAGUE_PRECOMPILES
 from nacl.exceptions import BadSignatureError
 from nacl.signing import VerifyKey
 
+from node.execution.proofs import PROOFS
 from node.rules import OWN_FORK
 
 Precompile = Callable[[Any], Any]  # a py-evm computation, returned
@@ -131,6 +132,7 @@ def _gridpact() -> dict[bytes, Precompile]:
     for number in _REFUSED:
         table[_address(number)] = _refused
     table[ED25519_VERIFY] = ed25519_verify
+    table |= {_address(number): precompile for number, precompile in PROOFS.items()}
     return table
 
 

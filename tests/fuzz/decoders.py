@@ -44,10 +44,20 @@ from node.gossip import decode_transactions, encode_batches
 from node.p2p.frames import Channel, Hello, InvalidFrame, decode_frame, decode_hello, encode_frame
 from node.rules import RuleBook
 from node.state.trie import list_root
+from privacy import claims
 from tests.consensus.machine import BLOCK, BODY, Machine
 from tests.node.chains import sign_transaction
 from tests.node.samples import account_key, sample_genesis
+from tests.privacy.claims import all_terms, good
 
+SUM = 0x4704
+CLAIMS: Mapping[int, Callable[[bytes], Any]] = {
+    0x4701: claims.ring_holds,
+    0x4702: claims.note_holds,
+    0x4703: claims.range_holds,
+    SUM: claims.summed,
+    0x4705: claims.equality_holds,
+}
 MAX_BODY_BYTES = 4_096
 CHAIN_ID = 1
 
@@ -187,7 +197,14 @@ def decoders() -> Mapping[str, Decoder]:
         ),
         "rlp": Decoder(rlp.decode, bad_rlp, rlp.encode, (rlp.encode([b"dog", [b"", b"cat"], b"x" * 80]),)),
         "proof": Decoder(_proof, (InvalidProof,), None, (b"{}",)),
+        **{f"claim {number:#x}": Decoder(holds, (), None, _claims(number)) for number, holds in CLAIMS.items()},
     }
+
+
+def _claims(number: int) -> tuple[bytes, ...]:
+    if number == SUM:
+        return (claims.sum_claim(all_terms()),)
+    return tuple(raw for found, raw in good().values() if found == number)
 
 
 def _compact_message(data: bytes) -> object:
