@@ -15,6 +15,7 @@ METER_REGISTRY = bytes.fromhex("0000000000000000000000000000000000004802")
 ENERGY_TOKEN = bytes.fromhex("0000000000000000000000000000000000004803")
 FIAT_TOKEN = bytes.fromhex("0000000000000000000000000000000000004804")
 MARKET = bytes.fromhex("0000000000000000000000000000000000004805")
+SEALED_METERS = bytes.fromhex("0000000000000000000000000000000000004806")
 
 SYSTEM_CONTRACTS: Mapping[bytes, str] = {
     CONSORTIUM: "Consortium",
@@ -22,13 +23,16 @@ SYSTEM_CONTRACTS: Mapping[bytes, str] = {
     ENERGY_TOKEN: "EnergyToken",
     FIAT_TOKEN: "FiatToken",
     MARKET: "Market",
+    SEALED_METERS: "SealedMeters",
 }
-CONTRACT_DOMAIN = (CONSORTIUM, METER_REGISTRY)
+"""The last is deployed where the genesis file has auditors (`sealing`)."""
+CONTRACT_DOMAIN = (CONSORTIUM, METER_REGISTRY, SEALED_METERS)
 """Destinations whose transactions belong to the contract chain."""
 
 GRID = keccak(b"gridpact/party/grid")[:20]
 """The electricity grid as a party of the market's books; nobody has a key to it."""
 
+MAX_AUDITORS = 16
 MAX_NAME_BYTES = 32  # a bytes32 on chain: a hundred members' constructor arguments must fit EIP-3860's 49,152 bytes
 
 _SCHEDULE = (
@@ -69,7 +73,7 @@ def genesis_deployments(genesis: Mapping[str, Any]) -> list[tuple[bytes, bytes]]
         GenesisContractError: naming the key and what was expected. What does not add up beyond form (an account twice,
             a tariff off its tick) makes the constructor revert; `contracts.bindings.reverts.explain_revert` says why.
     """
-    return [
+    deployments = [
         (CONSORTIUM, _init_code("Consortium", *_consortium_arguments(genesis))),
         (METER_REGISTRY, _init_code("MeterRegistry", _schedule(genesis), _meters(genesis))),
         (ENERGY_TOKEN, _init_code("EnergyToken", MARKET)),
@@ -88,6 +92,9 @@ def genesis_deployments(genesis: Mapping[str, Any]) -> list[tuple[bytes, bytes]]
             ),
         ),
     ]
+    if "sealing" in genesis:
+        deployments.append((SEALED_METERS, _init_code("SealedMeters", *_sealing_arguments(genesis))))
+    return deployments
 
 
 def constructor_arguments(contract: str, *arguments: object) -> bytes:
@@ -138,6 +145,27 @@ def _meters(genesis: Mapping[str, Any]) -> list[tuple[object, ...]]:
         household = _data(_value(row, where, "household"), f"{where}.household", 20)
         meters.append((meter, max_power_w, household, str(_value(row, where, "connection"))))
     return meters
+
+
+def _sealing_arguments(genesis: Mapping[str, Any]) -> tuple[object, ...]:
+    sealing = _value(genesis, "", "sealing")
+    meters = [(meter, household) for meter, _, household, _ in _meters(genesis)]
+    rows = _value(sealing, "sealing", "auditors")
+    if not isinstance(rows, list):
+        raise GenesisContractError("sealing.auditors", "a list")
+    auditors = [
+        tuple(
+            _data(_value(row, f"sealing.auditors[{i}]", key), f"sealing.auditors[{i}].{key}", length)
+            for key, length in (("account", 20), ("public_share", 33))
+        )
+        for i, row in enumerate(rows)
+    ]
+    joint_key = _data(_value(sealing, "sealing", "joint_key"), "sealing.joint_key", 33)
+    feeder = _data(_value(sealing, "sealing", "feeder_meter"), "sealing.feeder_meter", 20)
+    (threshold,) = _integers(sealing, "sealing", ("threshold",))
+    if threshold > MAX_AUDITORS:
+        raise GenesisContractError("sealing.threshold", f"at most {MAX_AUDITORS}, found {threshold}")
+    return _schedule(genesis), meters, auditors, joint_key, threshold, feeder
 
 
 def _schedule(genesis: Mapping[str, Any]) -> tuple[int, ...]:

@@ -17,6 +17,7 @@ from typing import Generic, TypeVar
 from privacy.commitment import commit, value_base
 from privacy.equality import EqualityProof, prove_equal, verify_equal
 from privacy.group import SCALAR_BYTES, Group, InvalidEncoding, Scalar
+from privacy.possession import Role, possession_holds
 from privacy.transcript import Transcript
 
 P = TypeVar("P")
@@ -70,11 +71,53 @@ def public_share(group: Group[P], commitments: Sequence[P], auditor: int) -> P:
     )
 
 
-def share_is_right(group: Group[P], commitments: Sequence[P], auditor: int, share: Scalar) -> bool:
-    """Return whether a share that auditor i was sent fits what its dealer published (Feldman's check)."""
-    return 0 <= share < group.order and group.equal(
-        group.multiply_generator(share), public_share(group, commitments, auditor)
+def share_is_right(group: Group[P], commitments: Sequence[P], auditor: int, share: Scalar, *, threshold: int) -> bool:
+    """Return whether a share that auditor i was sent fits what its dealer published (Feldman's check).
+
+    A polynomial of another degree than the threshold's would pass every auditor's check and open to nothing, or to the
+    dealer alone; so its length counts too.
+    """
+    return (
+        len(commitments) == threshold
+        and 1 <= auditor <= MAX_AUDITORS
+        and 0 <= share < group.order
+        and group.equal(group.multiply_generator(share), public_share(group, commitments, auditor))
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Dealer(Generic[P]):
+    """What a dealer publishes: who it is (20 bytes), its commitments, and that it knows the secret behind the first."""
+
+    account: bytes
+    commitments: tuple[P, ...]
+    possession: EqualityProof
+
+
+def joint_key_of(group: Group[P], dealers: Sequence[Dealer[P]], epoch: int, *, threshold: int) -> P:
+    """Return the sum of the dealers' keys.
+
+    Who deals last could choose commitments that take the others' away, and hold the joint secret alone: therefore the
+    proofs of possession, and the one degree for all.
+
+    Args:
+        group: the suite.
+        dealers: all of them.
+        epoch: to which the proofs of possession are bound.
+        threshold: how many auditors open together; the number of each dealer's commitments.
+
+    Raises:
+        ValueError: there is no dealer, one deals twice, another degree, or without its secret.
+    """
+    if not dealers or len({dealer.account for dealer in dealers}) != len(dealers):
+        raise ValueError("expected dealers, each once")
+    for dealer in dealers:
+        if len(dealer.commitments) != threshold:
+            raise ValueError(f"0x{dealer.account.hex()}: {len(dealer.commitments)} commitments, expected {threshold}")
+        own = dealer.account, epoch, dealer.commitments[0], dealer.possession
+        if not possession_holds(group, Role.AUDITOR, *own):
+            raise ValueError(f"0x{dealer.account.hex()}: expected a proof of possession of the first commitment")
+    return group.sum(dealer.commitments[0] for dealer in dealers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,25 +164,29 @@ def add(group: Group[P], ciphertexts: Sequence[Ciphertext[P]]) -> Ciphertext[P]:
 
 @dataclass(frozen=True, slots=True)
 class SameAmountProof:
-    """Challenge c, and the responses for ρ and γ."""
+    """Challenge c, and the responses for v, ρ and γ."""
 
     challenge: Scalar
+    amount: Scalar
     encryption: Scalar
     commitment: Scalar
 
     def to_bytes(self, group: Group[P]) -> bytes:
-        """Return c ‖ z_ρ ‖ z_γ, 96 bytes."""
-        return b"".join(map(group.scalar_to_bytes, (self.challenge, self.encryption, self.commitment)))
+        """Return c ‖ z_v ‖ z_ρ ‖ z_γ, 128 bytes."""
+        return b"".join(map(group.scalar_to_bytes, (self.challenge, self.amount, self.encryption, self.commitment)))
+
+
+SAME_AMOUNT_BYTES = 4 * SCALAR_BYTES
 
 
 def same_amount_from_bytes_checked(group: Group[P], raw: bytes) -> SameAmountProof:
-    """Return the proof that 96 bytes encode.
+    """Return the proof that 128 bytes encode.
 
     Raises:
         InvalidEncoding: of another length, or a scalar beyond the order.
     """
-    if len(raw) != 3 * SCALAR_BYTES:
-        raise InvalidEncoding("proof of the same amount", raw, f"{3 * SCALAR_BYTES} bytes")
+    if len(raw) != SAME_AMOUNT_BYTES:
+        raise InvalidEncoding("proof of the same amount", raw, f"{SAME_AMOUNT_BYTES} bytes")
     return SameAmountProof(
         *(group.scalar_from_bytes_checked(raw[at : at + SCALAR_BYTES]) for at in range(0, len(raw), SCALAR_BYTES))
     )
@@ -156,46 +203,59 @@ def prove_same_amount(
 ) -> SameAmountProof:
     """Prove that a ciphertext to the auditors and a commitment are to the same amount, without telling it.
 
-    With R = ρ·G, M = v·H + ρ·Y and C = v·H + γ·G it is knowledge of ρ and γ such that R = ρ·G and M − C = ρ·Y − γ·G
-    (Schnorr's proof of a representation). That v is the same follows, as nobody knows a relation of G, H and Y.
+    It is knowledge of v, ρ and γ such that R = ρ·G, M = v·H + ρ·Y and C = v·H + γ·G: one v for both. That M − C has a
+    representation in Y and G would not do: M = v·H + δ·G + ρ·Y has one, and opens to no amount.
 
     Args:
         group: the suite.
         joint_key: Y.
         amount: v.
         encryption: ρ.
-        commitment: γ.
+        commitment: γ, another one than ρ.
         message: bound to the proof.
         randomness: at least 32 fresh random bytes.
+
+    Raises:
+        ValueError: ρ = γ: then C − R is v·H, and everybody finds v.
     """
+    if encryption == commitment:
+        raise ValueError("one blinding for ciphertext and commitment gives the amount away")
     ciphertext = encrypt(group, joint_key, amount, encryption)
     said = _said_same(group, joint_key, ciphertext, commit(group, amount, commitment), message)
-    first = said.nonce("encryption", group, encryption, randomness)
-    second = said.nonce("commitment", group, commitment, randomness)
-    challenge = _same_challenge(group, said, *_same_masks(group, joint_key, first, second))
-    responses = first - challenge * encryption, second - challenge * commitment
-    return SameAmountProof(challenge, *map(group.scalar, responses))
+    own = Transcript("same-amount-secrets")
+    secrets = group.scalar(amount), encryption, commitment
+    for secret in secrets:
+        own.append_scalar("secret", group, secret)
+    seed = own.challenge("secret", group)
+    masks = [said.nonce(label, group, seed, randomness) for label in ("amount", "encryption", "commitment")]
+    challenge = _same_challenge(group, said, _same_points(group, joint_key, *masks))
+    responses = (group.scalar(mask - challenge * secret) for mask, secret in zip(masks, secrets, strict=True))
+    return SameAmountProof(challenge, *responses)
 
 
 def same_amount_holds(
     group: Group[P], joint_key: P, ciphertext: Ciphertext[P], commitment: P, message: bytes, proof: SameAmountProof
 ) -> bool:
     """Return whether ciphertext and commitment are to the same amount; it raises nothing."""
-    scalars = proof.challenge, proof.encryption, proof.commitment
-    if group.is_identity(joint_key) or any(not 0 <= each < group.order for each in scalars):
+    responses = proof.amount, proof.encryption, proof.commitment
+    points = ciphertext.ephemeral, ciphertext.masked, commitment
+    if any(map(group.is_identity, (joint_key, *points))) or any(
+        not 0 <= each < group.order for each in (proof.challenge, *responses)
+    ):
         return False
     said = _said_same(group, joint_key, ciphertext, commitment, message)
-    first, second = _same_masks(group, joint_key, proof.encryption, proof.commitment)
-    difference = group.subtract(ciphertext.masked, commitment)
-    first = group.sum((first, group.multiply(proof.challenge, ciphertext.ephemeral)))
-    second = group.sum((second, group.multiply(proof.challenge, difference)))
-    return _same_challenge(group, said, first, second) == proof.challenge
+    masks = [
+        group.sum((left, group.multiply(proof.challenge, point)))
+        for left, point in zip(_same_points(group, joint_key, *responses), points, strict=True)
+    ]
+    return _same_challenge(group, said, masks) == proof.challenge
 
 
-def _same_masks(group: Group[P], joint_key: P, encryption: Scalar, commitment: Scalar) -> tuple[P, P]:
-    """Return z_ρ·G and z_ρ·Y − z_γ·G."""
-    both = group.multiply(encryption, joint_key), group.negate(group.multiply_generator(commitment))
-    return group.multiply_generator(encryption), group.sum(both)
+def _same_points(group: Group[P], joint_key: P, amount: Scalar, encryption: Scalar, commitment: Scalar) -> list[P]:
+    """Return ρ·G, v·H + ρ·Y and v·H + γ·G."""
+    value = group.multiply(amount, value_base(group))
+    masked = group.sum((value, group.multiply(encryption, joint_key)))
+    return [group.multiply_generator(encryption), masked, group.sum((value, group.multiply_generator(commitment)))]
 
 
 def _said_same(group: Group[P], joint_key: P, ciphertext: Ciphertext[P], commitment: P, message: bytes) -> Transcript:
@@ -208,10 +268,10 @@ def _said_same(group: Group[P], joint_key: P, ciphertext: Ciphertext[P], commitm
     return said
 
 
-def _same_challenge(group: Group[P], said: Transcript, first: P, second: P) -> Scalar:
+def _same_challenge(group: Group[P], said: Transcript, masks: Sequence[P]) -> Scalar:
     own = said.fork()
-    own.append_point("first", group, first)
-    own.append_point("second", group, second)
+    for mask in masks:
+        own.append_point("mask", group, mask)
     return own.challenge("challenge", group)
 
 
@@ -264,7 +324,13 @@ def open_together(group: Group[P], ciphertext: Ciphertext[P], parts: Mapping[int
 
 
 def combine_shares(group: Group[P], parts: Mapping[int, P]) -> P:
-    """Return x·B from the points share_i·B (Lagrange's interpolation at zero, in the exponent)."""
+    """Return x·B from the points share_i·B (Lagrange's interpolation at zero, in the exponent).
+
+    Raises:
+        ValueError: there is an auditor whose number is not from 1 to 64.
+    """
+    if any(not 1 <= at <= MAX_AUDITORS for at in parts):
+        raise ValueError(f"auditors {sorted(parts)}: expected numbers from 1 to {MAX_AUDITORS}")
     return group.combine((lagrange(group, at, sorted(parts)), point) for at, point in sorted(parts.items()))
 
 

@@ -11,7 +11,7 @@ length, and so what it costs, follows from its first `HEAD_BYTES`, before anythi
 | range | bits 1 ‖ commitments 1 ‖ message 32 ‖ the commitments ‖ proof |
 | possession | 1 ‖ role 1 ‖ account 20 ‖ epoch 8 ‖ key 33 ‖ proof 64 |
 | part | 2 ‖ auditor 2 ‖ request 32 ‖ public share 33 ‖ base 33 ‖ part 33 ‖ proof 64 |
-| same amount | 3 ‖ message 32 ‖ joint key 33 ‖ ciphertext 66 ‖ commitment 33 ‖ proof 96 |
+| same amount | 3 ‖ message 32 ‖ joint key 33 ‖ ciphertext 66 ‖ commitment 33 ‖ proof 128 |
 | sum | terms 2 ‖ those with a scalar 2 ‖ terms: 0 ‖ P, 1 ‖ P (for −P), 2 ‖ s ‖ P, 3 ‖ s (for s·H), 4 ‖ s (for s·G) |
 """
 
@@ -23,6 +23,7 @@ from typing import Final
 
 from privacy import clsag, range_proof, ring
 from privacy.auditors import (
+    SAME_AMOUNT_BYTES,
     Ciphertext,
     Partial,
     SameAmountProof,
@@ -254,7 +255,7 @@ def same_amount_claim(
 _EQUALITY_BYTES: Final = {
     POSSESSION: 2 + 20 + 8 + POINT_BYTES + 2 * SCALAR_BYTES,
     PART: 1 + NUMBER_BYTES + HASH_BYTES + 3 * POINT_BYTES + 2 * SCALAR_BYTES,
-    SAME_AMOUNT: 1 + HASH_BYTES + 4 * POINT_BYTES + 3 * SCALAR_BYTES,
+    SAME_AMOUNT: 1 + HASH_BYTES + 4 * POINT_BYTES + SAME_AMOUNT_BYTES,
 }
 
 

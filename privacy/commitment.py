@@ -32,4 +32,8 @@ def commit(group: Group[P], amount: int, blinding: Scalar) -> P:
 
 def opens(group: Group[P], commitment: P, amount: int, blinding: Scalar) -> bool:
     """Return whether a commitment is to this amount with this blinding."""
-    return 0 <= blinding < group.order and group.equal(commitment, commit(group, amount, blinding))
+    return (
+        0 <= amount < group.order
+        and 0 <= blinding < group.order
+        and group.equal(commitment, commit(group, amount, blinding))
+    )

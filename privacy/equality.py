@@ -152,6 +152,8 @@ def verify_different(
     group: Group[P], use: str, base: P, other: P, key: P, point: P, message: bytes, proof: DifferenceProof[P]
 ) -> bool:
     """Return whether a proof holds that T has another logarithm to B' than Y to B; it raises nothing."""
+    if len(proof.responses) != 2:
+        return False
     first, second = proof.responses
     if any(map(group.is_identity, (base, other, key, proof.blinded))) or any(
         not 0 <= each < group.order for each in (proof.challenge, first, second)

@@ -15,6 +15,7 @@ from privacy.group import Group, Scalar
 
 P = TypeVar("P")
 ACCOUNT_BYTES = 20
+MAX_EPOCH = 1 << 64
 
 
 class Role(StrEnum):
@@ -41,21 +42,16 @@ def prove_possession(
         randomness: at least 32 fresh random bytes.
 
     Raises:
-        ValueError: the account has another length.
+        ValueError: the account has another length, or the epoch is out of range.
     """
     return prove_equal(group, _use(role), (group.generator,), secret, _message(account, epoch), randomness)
 
 
 def possession_holds(group: Group[P], role: Role, account: bytes, epoch: int, key: P, proof: EqualityProof) -> bool:
-    """Return whether the proof holds for this key, role, account and epoch; the identity is nobody's key.
-
-    Raises:
-        ValueError: the account has another length.
-    """
-    bases, points = (group.generator,), (key,)
-    return not group.is_identity(key) and verify_equal(
-        group, _use(role), bases, points, _message(account, epoch), proof
-    )
+    """Return whether the proof holds for this key, role, account and epoch; the identity is nobody's key."""
+    if len(account) != ACCOUNT_BYTES or not 0 <= epoch < MAX_EPOCH or group.is_identity(key):
+        return False
+    return verify_equal(group, _use(role), (group.generator,), (key,), _message(account, epoch), proof)
 
 
 def _use(role: Role) -> str:
@@ -65,4 +61,6 @@ def _use(role: Role) -> str:
 def _message(account: bytes, epoch: int) -> bytes:
     if len(account) != ACCOUNT_BYTES:
         raise ValueError(f"account of {len(account)} bytes: expected {ACCOUNT_BYTES}")
+    if not 0 <= epoch < MAX_EPOCH:
+        raise ValueError(f"epoch {epoch}: expected 0 to 2^64 - 1")
     return account + epoch.to_bytes(8, "big")

@@ -367,7 +367,7 @@ class _Equation(Generic[P]):
             not count
             or not len(proof.lefts) == len(proof.rights) == count
             or any(not 0 <= each < n for each in (proof.r1, proof.s1, proof.d1))
-            or any(group.is_identity(point) for point in proof.points)
+            or any(group.is_identity(point) for point in (*statement.commitments, *proof.points))
         ):
             return False
         challenges = self._hashing.begin(group, statement)
@@ -427,7 +427,7 @@ class _Equation(Generic[P]):
 
 
 def _well_formed(statement: Statement[P]) -> bool:
-    return 1 <= len(statement.commitments) <= MAX_COMMITMENTS and statement.bits in BITS
+    return 1 <= len(statement.commitments) <= MAX_COMMITMENTS and type(statement.bits) is int and statement.bits in BITS
 
 
 def _said(group: Group[P], statement: Statement[P]) -> Transcript:
@@ -446,6 +446,8 @@ def _weights(group: Group[P], claims: Sequence[tuple[Statement[P], RangeProof[P]
     said = Transcript("range-proof-batch")
     said.append("randomness", randomness)
     for statement, proof in claims:
+        said.append("bits", str(statement.bits).encode())
+        said.append("message", statement.message)
         said.append("commitments", b"".join(map(group.point_to_bytes, statement.commitments)))
         said.append("points", b"".join(map(group.point_to_bytes, proof.points)))
         said.append("responses", b"".join(each.to_bytes(SCALAR_BYTES, "big") for each in _bounded(proof)))

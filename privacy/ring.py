@@ -132,9 +132,12 @@ def sign(
     if not _well_formed(group, statement):
         raise ValueError("a statement that no verifier would accept")
     if len(secrets) != len(own) or any(
-        not group.equal(group.multiply_generator(secret), point) for secret, point in zip(secrets, own, strict=True)
+        not secret or not group.equal(group.multiply_generator(secret), point)
+        for secret, point in zip(secrets, own, strict=True)
     ):
         raise ValueError("secrets that are not those of the member's points")
+    if not all(secrets):
+        raise ValueError("a commitment that is the delivery's own, and gives the member away")
     base = scope_base(group, statement.scope)
     images = tuple(group.multiply(secret, base) for secret in secrets)
     said, weights = _said(group, statement, images)

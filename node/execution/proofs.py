@@ -16,6 +16,7 @@ from privacy.secp256k1 import SECP256K1
 GAS_CLAIM: Final = 6_000
 GAS_MEMBER: Final = {1: 4_500, 2: 5_500, 3: 7_000}  # of a ring, by its columns
 GAS_NOTE_MEMBER: Final = 9_000  # its key is hashed to the curve, if nobody asked for it lately
+GAS_EQUALITY: Final = {claims.POSSESSION: 6_000, claims.PART: 6_000, claims.SAME_AMOUNT: 12_000}
 GAS_RANGE, GAS_RANGE_BIT = 30_000, 2_200
 GAS_SUM, GAS_TERM, GAS_SCALAR = 2_000, 400, 1_000
 GAS_HASH_TO_POINT: Final = 5_000
@@ -71,7 +72,7 @@ PROOFS: Final[Mapping[int, Precompile]] = {
     0x4702: _checked(claims.note_shape, lambda members, _: GAS_CLAIM + GAS_NOTE_MEMBER * members, claims.note_holds),
     0x4703: _checked(claims.range_shape, lambda bits, _: GAS_RANGE + GAS_RANGE_BIT * bits, claims.range_holds),
     0x4704: sum_points,
-    0x4705: _checked(claims.equality_shape, lambda kind, _: GAS_CLAIM, claims.equality_holds),
+    0x4705: _checked(claims.equality_shape, lambda kind, _: GAS_EQUALITY[kind], claims.equality_holds),
     0x4706: hash_to_point,
 }
 """By address."""

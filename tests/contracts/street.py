@@ -23,6 +23,7 @@ from contracts.bindings.events import decode_log
 from contracts.bindings.market_types import Cash, CashKind, Tariff
 from contracts.bindings.reverts import Revert, decode_revert, explain_revert
 from node.execution.precompiles import ED25519_VERIFY, ed25519_verify
+from node.execution.proofs import PROOFS
 
 T = TypeVar("T")
 
@@ -151,9 +152,13 @@ def block_hash(height: int) -> bytes:
 
 
 class Computation(PragueComputation):
-    """py-evm's, with the chain's precompile, and without EIP-3860's bound, which does not hold at genesis."""
+    """py-evm's, with the chain's precompiles, and without EIP-3860's bound, which does not hold at genesis."""
 
-    _precompiles = {**PRAGUE_PRECOMPILES, ED25519_VERIFY: ed25519_verify}  # noqa: RUF012 - py-evm's form
+    _precompiles = {  # noqa: RUF012 - py-evm's form
+        **PRAGUE_PRECOMPILES,
+        ED25519_VERIFY: ed25519_verify,
+        **{number.to_bytes(20, "big"): precompile for number, precompile in PROOFS.items()},
+    }
 
     @classmethod
     def validate_create_message(cls, message: Any) -> None:

@@ -12,7 +12,7 @@ import pytest
 from contracts.artifact import DIRECTORY, load_artifact
 
 CONTRACTS = DIRECTORY.parent
-NAMES = ("Consortium", "EnergyToken", "FiatToken", "Market", "MeterRegistry", "TestToken")
+NAMES = ("Consortium", "EnergyToken", "FiatToken", "Market", "MeterRegistry", "SealedMeters", "TestToken")
 
 
 def test_artifacts_are_what_the_sources_compile_to(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from contracts.bindings import (
     fiat_token,
     market,
     meter_registry,
+    sealed_meters,
 )
 from contracts.bindings.abi import Event, MalformedAnswer, snake_case
 from contracts.bindings.consortium_events import EndpointChanged
@@ -33,6 +34,7 @@ MODULES: dict[str, ModuleType] = {
     "EnergyToken": energy_token,
     "FiatToken": fiat_token,
     "Market": market,
+    "SealedMeters": sealed_meters,
 }
 NOT_BOUND = {
     "ACCEPTANCE_TYPEHASH",  # written out in acceptance_digest
@@ -160,8 +162,9 @@ def test_reverts_are_explained(street: Street) -> None:
 
 
 def test_contract_domain_and_addresses() -> None:
-    assert system.CONTRACT_DOMAIN == (system.CONSORTIUM, system.METER_REGISTRY)
-    assert [address for address, _ in system.genesis_deployments(genesis())] == list(system.SYSTEM_CONTRACTS)
+    assert system.CONTRACT_DOMAIN == (system.CONSORTIUM, system.METER_REGISTRY, system.SEALED_METERS)
+    deployed = [address for address, _ in system.genesis_deployments(genesis())]
+    assert [*deployed, system.SEALED_METERS] == list(system.SYSTEM_CONTRACTS)
 
 
 @pytest.mark.parametrize(

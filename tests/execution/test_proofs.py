@@ -20,7 +20,7 @@ PRICES = {
     "range": 30_000 + 2_200 * 16,
     "possession": 6_000,
     "part": 6_000,
-    "same amount": 6_000,
+    "same amount": 12_000,
 }
 
 

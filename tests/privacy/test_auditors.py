@@ -9,8 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from privacy import auditors
 from privacy.auditors import (
+    Ciphertext,
+    Dealer,
     Dealing,
+    SameAmountProof,
     add,
     ciphertext_from_bytes_checked,
     combine_shares,
@@ -18,6 +22,7 @@ from privacy.auditors import (
     decrypt_partially,
     encrypt,
     find_amount,
+    joint_key_of,
     open_together,
     partial_is_right,
     prove_same_amount,
@@ -28,6 +33,7 @@ from privacy.auditors import (
 )
 from privacy.commitment import commit, opens, value_base
 from privacy.group import InvalidEncoding, Scalar
+from privacy.possession import Role, prove_possession
 from privacy.ring import image, scope_base
 from privacy.secp256k1 import ORDER, SECP256K1, Point
 from tests.privacy.keys import random_bytes, secret
@@ -55,10 +61,10 @@ def test_every_share_can_be_checked_by_its_auditor() -> None:
     for dealing in DEALINGS:
         for at in AUDITORS:
             share = dealing.shares[at - 1]
-            assert share_is_right(G, dealing.commitments, at, share)
+            assert share_is_right(G, dealing.commitments, at, share, threshold=2)
             for bad in (Scalar((share + 1) % ORDER), Scalar(0), Scalar(ORDER), Scalar(-1)):
-                assert not share_is_right(G, dealing.commitments, at, bad)
-            assert not share_is_right(G, dealing.commitments, at % 3 + 1, share)
+                assert not share_is_right(G, dealing.commitments, at, bad, threshold=2)
+            assert not share_is_right(G, dealing.commitments, at % 3 + 1, share, threshold=2)
 
 
 def test_two_of_three_open_an_amount_and_one_does_not() -> None:
@@ -183,11 +189,11 @@ def test_a_ciphertext_and_a_commitment_to_the_same_amount() -> None:
 def test_every_field_of_a_proof_of_the_same_amount_mutated_is_false() -> None:
     encrypted, committed = encrypt(G, JOINT_KEY, 7, RHO), commit(G, 7, GAMMA)
     proof = prove_same_amount(G, JOINT_KEY, 7, RHO, GAMMA, b"", random_bytes("same"))
-    for name in ("challenge", "encryption", "commitment"):
+    for name in ("challenge", "amount", "encryption", "commitment"):
         for number in (0, 1, ORDER - 1, ORDER, ORDER + getattr(proof, name), -1, 2**256):
             bad = replace(proof, **{name: Scalar(number)})
             assert not same_amount_holds(G, JOINT_KEY, encrypted, committed, b"", bad)
-    for raw in (b"", proof.to_bytes(G)[:-1], proof.to_bytes(G) + b"\0", b"\xff" * 96):
+    for raw in (b"", proof.to_bytes(G)[:-1], proof.to_bytes(G) + b"\0", b"\xff" * 128):
         with pytest.raises(InvalidEncoding):
             same_amount_from_bytes_checked(G, raw)
 
@@ -198,3 +204,111 @@ def test_other_amounts_have_no_proof() -> None:
     for amount in (7, 8):
         proof = prove_same_amount(G, JOINT_KEY, amount, RHO, GAMMA, b"", random_bytes("same"))
         assert not same_amount_holds(G, JOINT_KEY, encrypted, committed, b"", proof)
+
+
+def test_a_ciphertext_that_opens_to_no_amount_has_no_proof() -> None:
+    """M = v·H + δ·G + ρ·Y: M − C still has a representation in Y and G, but nobody knows v, ρ and γ for all three."""
+    delta, proof = secret("delta"), prove_same_amount(G, JOINT_KEY, 7, RHO, GAMMA, b"", random_bytes("same"))
+    honest, committed = encrypt(G, JOINT_KEY, 7, RHO), commit(G, 7, GAMMA)
+    hostile = replace(honest, masked=G.sum((honest.masked, G.multiply_generator(delta))))
+    assert same_amount_holds(G, JOINT_KEY, honest, committed, b"", proof)
+    assert not same_amount_holds(G, JOINT_KEY, hostile, committed, b"", proof)
+    for gamma in (GAMMA, G.scalar(GAMMA - delta), G.scalar(GAMMA + delta)):
+        forced = forge_same_amount(hostile, committed, gamma)
+        assert not same_amount_holds(G, JOINT_KEY, hostile, committed, b"", forced)
+
+
+def forge_same_amount(ciphertext: Ciphertext[Point], commitment: Point, gamma: Scalar) -> SameAmountProof:
+    """What the honest prover would answer for these points, with this γ."""
+    said = auditors._said_same(G, JOINT_KEY, ciphertext, commitment, b"")
+    masks = [secret(f"mask {at}") for at in range(3)]
+    challenge = auditors._same_challenge(G, said, auditors._same_points(G, JOINT_KEY, *masks))
+    secrets = (7, RHO, gamma)
+    return SameAmountProof(
+        challenge, *(G.scalar(mask - challenge * each) for mask, each in zip(masks, secrets, strict=True))
+    )
+
+
+def test_one_blinding_for_both_is_refused() -> None:
+    with pytest.raises(ValueError, match="gives the amount away"):
+        prove_same_amount(G, JOINT_KEY, 7, RHO, RHO, b"", random_bytes("same"))
+
+
+def test_all_is_bound_by_the_challenge_of_the_same_amount() -> None:
+    """An honest proof with a field changed fails its equation anyway; so what is hashed is compared itself."""
+    encrypted, committed = encrypt(G, JOINT_KEY, 7, RHO), commit(G, 7, GAMMA)
+    point = G.generator
+
+    def said(joint: Point, ciphertext: Ciphertext[Point], commitment: Point, message: bytes) -> bytes:
+        return auditors._said_same(G, joint, ciphertext, commitment, message).challenge_bytes("compare")
+
+    others = {
+        said(JOINT_KEY, encrypted, committed, b""),
+        said(point, encrypted, committed, b""),
+        said(JOINT_KEY, replace(encrypted, ephemeral=point), committed, b""),
+        said(JOINT_KEY, replace(encrypted, masked=point), committed, b""),
+        said(JOINT_KEY, encrypted, point, b""),
+        said(JOINT_KEY, encrypted, committed, b"another"),
+    }
+    assert len(others) == 6
+    transcript = auditors._said_same(G, JOINT_KEY, encrypted, committed, b"")
+    masks = [point, encrypted.masked, committed]
+    drawn = {
+        auditors._same_challenge(G, transcript, [*masks[:at], encrypted.ephemeral, *masks[at + 1 :]]) for at in range(3)
+    }
+    assert len(drawn | {auditors._same_challenge(G, transcript, masks)}) == 4
+
+
+# -- dealers who cheat
+
+
+def dealer(name: str, dealing: Dealing[Point], epoch: int = 7) -> Dealer[Point]:
+    account = name.encode().rjust(20, b"\0")
+    proof = prove_possession(G, Role.AUDITOR, account, epoch, secret(name), random_bytes(name))
+    return Dealer(account, dealing.commitments, proof)
+
+
+DEALERS = [dealer(f"dealer {at}", dealing) for at, dealing in zip(AUDITORS, DEALINGS, strict=True)]
+
+
+def test_the_joint_key_is_the_sum_of_dealers_who_know_their_secrets() -> None:
+    assert joint_key_of(G, DEALERS, 7, threshold=2) == JOINT_KEY
+    for dealers, epoch, threshold, match in (
+        ([], 7, 2, "each once"),
+        ([*DEALERS, DEALERS[0]], 7, 2, "each once"),
+        (DEALERS, 8, 2, "possession"),
+        (DEALERS, 7, 3, "expected 3"),
+        ([replace(DEALERS[0], account=DEALERS[1].account), *DEALERS[2:]], 7, 2, "possession"),
+    ):
+        with pytest.raises(ValueError, match=match):
+            joint_key_of(G, dealers, epoch, threshold=threshold)
+
+
+def test_who_deals_last_cannot_take_the_others_keys_away() -> None:
+    """A_0 = t·G − ΣA_0 of the others would make t the joint secret; its logarithm is nobody's to prove."""
+    mine = secret("mine")
+    rogue = G.subtract(G.multiply_generator(mine), G.sum(each.commitments[0] for each in DEALINGS[:2]))
+    account = b"\0" * 14 + b"dealer"
+    for known in (mine, secret("dealer 3")):
+        proof = prove_possession(G, Role.AUDITOR, account, 7, known, random_bytes("rogue"))
+        cheat = Dealer(account, (rogue, G.generator), proof)
+        with pytest.raises(ValueError, match="proof of possession"):
+            joint_key_of(G, [*DEALERS[:2], cheat], 7, threshold=2)
+
+
+def test_a_polynomial_of_another_degree_is_no_dealing() -> None:
+    """With a coefficient more, every share passes its own check, and two auditors together open to nothing."""
+    longer = deal(G, secret("dealer 1"), 3, 3, random_bytes("longer"))
+    for at in AUDITORS:
+        assert share_is_right(G, longer.commitments, at, longer.shares[at - 1], threshold=3)
+        assert not share_is_right(G, longer.commitments, at, longer.shares[at - 1], threshold=2)
+    assert not share_is_right(G, (), 1, Scalar(0), threshold=0 + 1)
+    dealing = DEALINGS[0]
+    for at in (0, -1, 65, ORDER):
+        assert not share_is_right(G, dealing.commitments, at, secret("dealer 1"), threshold=2)
+
+
+@pytest.mark.parametrize("at", [0, -1, 65, ORDER + 1])
+def test_parts_of_auditors_there_are_not_are_not_combined(at: int) -> None:
+    with pytest.raises(ValueError, match="expected numbers from 1"):
+        combine_shares(G, {at: G.generator, 2: G.generator})

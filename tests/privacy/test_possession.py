@@ -57,3 +57,11 @@ def test_a_key_made_of_others_keys_has_no_proof() -> None:
 def test_an_account_has_twenty_bytes() -> None:
     with pytest.raises(ValueError, match="expected 20"):
         prove_possession(G, Role.RING, b"short", 0, secret("key"), random_bytes("prove"))
+    assert not possession_holds(G, Role.TRACE, b"short", 7, KEY, PROOF)
+
+
+@pytest.mark.parametrize("epoch", [-1, 2**64, 2**70])
+def test_an_epoch_that_there_is_not_is_refused(epoch: int) -> None:
+    with pytest.raises(ValueError, match="epoch"):
+        prove_possession(G, Role.RING, ACCOUNT, epoch, secret("key"), random_bytes("prove"))
+    assert not possession_holds(G, Role.TRACE, ACCOUNT, epoch, KEY, PROOF)

@@ -1,0 +1,202 @@
+"""SealedMeters: attested quarters that nobody can read, and a window's balance that everybody can check."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from eth_abi.abi import encode
+from eth_hash.auto import keccak
+
+from contracts.bindings.abi import Event, Interface, View, one
+from contracts.bindings.meter_registry import Schedule, WindowTime
+from contracts.system import SEALED_METERS
+
+POINT_BYTES = 33
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """One direction of a quarter.
+
+    Args:
+        points: ciphertext R and M, then the commitment C, 33 bytes each.
+        proof: that both hold the same amount, 128 bytes.
+    """
+
+    points: bytes
+    proof: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SealedReading:
+    """Commitments to what a household's meter attested of a window so far, and how many quarters that is."""
+
+    import_wh: bytes
+    export_wh: bytes
+    quarters: int
+
+
+@dataclass(frozen=True, slots=True)
+class Auditor:
+    """Who gives parts of openings, and the public share behind them (33 bytes)."""
+
+    account: bytes
+    public_share: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """A window's sums over all meters beside the feeder's reading; losses count only where both are there."""
+
+    quarters: int
+    closed: bool
+    opened: bool
+    fed: bool
+    import_wh: int
+    export_wh: int
+    feeder_import_wh: int
+    feeder_export_wh: int
+    losses_wh: int
+
+
+@dataclass(frozen=True, slots=True)
+class SealedAttested(Event):
+    """A meter attested a quarter."""
+
+    meter: bytes
+    household: bytes
+    quarter: int
+    import_points: bytes
+    export_points: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class WindowClosed(Event):
+    """Nothing is attested of this window any more; the sums are R, M of the imports, then R, M of the exports."""
+
+    window: int
+    quarters: int
+    expected: int
+    sums: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class PartGiven(Event):
+    """An auditor gave its parts of the opening of a window's sums."""
+
+    window: int
+    auditor: int
+    import_part: bytes
+    export_part: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class BalanceOpened(Event):
+    """Enough auditors opened a window's sums."""
+
+    window: int
+    import_wh: int
+    export_wh: int
+    auditors: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FeederAttested(Event):
+    """What the feeder of the street brought and took back in a window."""
+
+    window: int
+    import_wh: int
+    export_wh: int
+
+
+INTERFACE = Interface(
+    "SealedMeters", SEALED_METERS, (SealedAttested, WindowClosed, PartGiven, BalanceOpened, FeederAttested)
+)
+
+
+def attest(quarter: int, imported: Sealed, exported: Sealed) -> bytes:
+    """Attest one quarter; sent by the meter itself, once the quarter is over."""
+    rows = ((each.points, each.proof) for each in (imported, exported))
+    return INTERFACE.call("attest", quarter, *rows)
+
+
+def close_window(window: int) -> bytes:
+    """Close a window: all quarters are there, or the deadline has passed. Anyone may."""
+    return INTERFACE.call("closeWindow", window)
+
+
+def give_part(window: int, auditor: int, parts: Sequence[bytes], proofs: Sequence[bytes]) -> bytes:
+    """Give an auditor's parts of the opening of both sums, import first; sent by the auditor."""
+    return INTERFACE.call("givePart", window, auditor, list(parts), list(proofs))
+
+
+def open_balance(window: int, import_wh: int, export_wh: int, by: Sequence[int]) -> bytes:
+    """Put the sums on record that the parts of these auditors open to. Anyone may."""
+    return INTERFACE.call("openBalance", window, import_wh, export_wh, list(by))
+
+
+def attest_feeder(window: int, import_wh: int, export_wh: int) -> bytes:
+    """Attest what the feeder brought and took in a window that is over; sent by the feeder's meter."""
+    return INTERFACE.call("attestFeeder", window, import_wh, export_wh)
+
+
+def balance_of(window: int) -> View[Balance]:
+    """A window's sums beside the feeder's reading."""
+    return INTERFACE.view(lambda row: Balance(**row), "balanceOf", window)
+
+
+def sealed_reading(household: bytes, window: int) -> View[SealedReading]:
+    """The commitments to what a household's meter attested of a window so far."""
+    return INTERFACE.view(SealedReading, "sealedReading", household, window)
+
+
+def sums(window: int) -> View[bytes]:
+    """The encrypted sums of a window: R, M of the imports, then R, M of the exports."""
+    return INTERFACE.view(one, "sums", window)
+
+
+def auditors() -> View[tuple[Auditor, ...]]:
+    """The auditors, in the order of their numbers from 1."""
+    return INTERFACE.view(lambda rows: tuple(Auditor(**row) for row in rows), "auditors")
+
+
+def joint_key() -> View[bytes]:
+    """The key that readings are encrypted to."""
+    return INTERFACE.view(one, "jointKey")
+
+
+def threshold() -> View[int]:
+    """How many auditors open a sum."""
+    return INTERFACE.view(one, "threshold")
+
+
+def feeder_meter() -> View[bytes]:
+    """Who attests for the feeder."""
+    return INTERFACE.view(one, "feederMeter")
+
+
+def schedule() -> View[Schedule]:
+    """The schedule of the genesis file."""
+    return INTERFACE.view(lambda row: Schedule(**row), "schedule")
+
+
+def current_window() -> View[WindowTime]:
+    """The window of the block's timestamp."""
+    return INTERFACE.view(WindowTime, "currentWindow")
+
+
+def request(chain_id: int, window: int, *, is_export: bool) -> bytes:
+    """Return what an auditor's proof is bound to."""
+    return _bound("gridpact/balance/v1", chain_id, ("uint64", window), is_export)
+
+
+def seal_message(chain_id: int, meter: bytes, quarter: int, *, is_export: bool) -> bytes:
+    """Return what a meter's proof is bound to."""
+    return _bound("gridpact/reading/v1", chain_id, ("address", meter), ("uint64", quarter), is_export)
+
+
+def _bound(label: str, chain_id: int, *parts: tuple[str, object] | bool) -> bytes:
+    typed = [("bool", part) if isinstance(part, bool) else part for part in parts]
+    rows = [("string", label), ("uint256", chain_id), ("address", SEALED_METERS), *typed]
+    return bytes(keccak(encode([kind for kind, _ in rows], [value for _, value in rows])))
