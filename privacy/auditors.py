@@ -17,7 +17,7 @@ from typing import Generic, TypeVar
 from privacy.commitment import commit, value_base
 from privacy.equality import EqualityProof, prove_equal, verify_equal
 from privacy.group import SCALAR_BYTES, Group, InvalidEncoding, Scalar
-from privacy.possession import Role, possession_holds
+from privacy.possession import Registration, Role, possession_holds
 from privacy.transcript import Transcript
 
 P = TypeVar("P")
@@ -87,14 +87,14 @@ def share_is_right(group: Group[P], commitments: Sequence[P], auditor: int, shar
 
 @dataclass(frozen=True, slots=True)
 class Dealer(Generic[P]):
-    """What a dealer publishes: who it is (20 bytes), its commitments, and that it knows the secret behind the first."""
+    """What a dealer publishes: as what it registers, its commitments, and that it knows the secret behind the first."""
 
-    account: bytes
+    registration: Registration
     commitments: tuple[P, ...]
     possession: EqualityProof
 
 
-def joint_key_of(group: Group[P], dealers: Sequence[Dealer[P]], epoch: int, *, threshold: int) -> P:
+def joint_key_of(group: Group[P], dealers: Sequence[Dealer[P]], domain: bytes, epoch: int, *, threshold: int) -> P:
     """Return the sum of the dealers' keys.
 
     Who deals last could choose commitments that take the others' away, and hold the joint secret alone: therefore the
@@ -103,20 +103,22 @@ def joint_key_of(group: Group[P], dealers: Sequence[Dealer[P]], epoch: int, *, t
     Args:
         group: the suite.
         dealers: all of them.
-        epoch: to which the proofs of possession are bound.
+        domain, epoch: what all of them register for.
         threshold: how many auditors open together; the number of each dealer's commitments.
 
     Raises:
         ValueError: there is no dealer, one deals twice, another degree, or without its secret.
     """
-    if not dealers or len({dealer.account for dealer in dealers}) != len(dealers):
+    if not dealers or len({dealer.registration.account for dealer in dealers}) != len(dealers):
         raise ValueError("expected dealers, each once")
     for dealer in dealers:
+        who = f"0x{dealer.registration.account.hex()}"
+        if (dealer.registration.domain, dealer.registration.epoch) != (domain, epoch):
+            raise ValueError(f"{who}: registered for another chain, contract or epoch")
         if len(dealer.commitments) != threshold:
-            raise ValueError(f"0x{dealer.account.hex()}: {len(dealer.commitments)} commitments, expected {threshold}")
-        own = dealer.account, epoch, dealer.commitments[0], dealer.possession
-        if not possession_holds(group, Role.AUDITOR, *own):
-            raise ValueError(f"0x{dealer.account.hex()}: expected a proof of possession of the first commitment")
+            raise ValueError(f"{who}: {len(dealer.commitments)} commitments, expected {threshold}")
+        if not possession_holds(group, Role.AUDITOR, dealer.registration, dealer.commitments[0], dealer.possession):
+            raise ValueError(f"{who}: expected a proof of possession of the first commitment")
     return group.sum(dealer.commitments[0] for dealer in dealers)
 
 

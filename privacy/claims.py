@@ -9,7 +9,7 @@ length, and so what it costs, follows from its first `HEAD_BYTES`, before anythi
 | ring | columns 1 ‖ members 2 ‖ scope 32 ‖ message 32 ‖ each member's points ‖ signature |
 | note | members 2 ‖ message 32 ‖ pseudo-output 33 ‖ each member's key 33 and commitment 33 ‖ CLSAG |
 | range | bits 1 ‖ commitments 1 ‖ message 32 ‖ the commitments ‖ proof |
-| possession | 1 ‖ role 1 ‖ account 20 ‖ epoch 8 ‖ key 33 ‖ proof 64 |
+| possession | 1 ‖ role 1 ‖ domain 32 ‖ account 20 ‖ epoch 8 ‖ key 33 ‖ proof 64 |
 | part | 2 ‖ auditor 2 ‖ request 32 ‖ public share 33 ‖ base 33 ‖ part 33 ‖ proof 64 |
 | same amount | 3 ‖ message 32 ‖ joint key 33 ‖ ciphertext 66 ‖ commitment 33 ‖ proof 128 |
 | sum | terms 2 ‖ those with a scalar 2 ‖ terms: 0 ‖ P, 1 ‖ P (for −P), 2 ‖ s ‖ P, 3 ‖ s (for s·H), 4 ‖ s (for s·G) |
@@ -35,7 +35,7 @@ from privacy.auditors import (
 from privacy.commitment import value_base
 from privacy.equality import EqualityProof, equality_from_bytes_checked
 from privacy.group import SCALAR_BYTES, InvalidEncoding, Scalar
-from privacy.possession import Role, possession_holds
+from privacy.possession import ACCOUNT_BYTES, DOMAIN_BYTES, Registration, Role, possession_holds
 from privacy.secp256k1 import POINT_BYTES, SECP256K1, Point
 
 HASH_BYTES: Final = 32
@@ -223,9 +223,9 @@ def _range_holds(reader: _Reader) -> bool:
 # -- equal logarithms
 
 
-def possession_claim(role: Role, account: bytes, epoch: int, key: Point, proof: EqualityProof) -> bytes:
-    """Return the claim that an account knows a key's secret."""
-    head = bytes((POSSESSION, ROLES.index(role))) + account + epoch.to_bytes(8, "big")
+def possession_claim(role: Role, registration: Registration, key: Point, proof: EqualityProof) -> bytes:
+    """Return the claim that who registers a key knows its secret."""
+    head = bytes((POSSESSION, ROLES.index(role))) + registration.to_bytes()
     return head + _points((key,)) + proof.to_bytes(_G)
 
 
@@ -253,7 +253,7 @@ def same_amount_claim(
 
 
 _EQUALITY_BYTES: Final = {
-    POSSESSION: 2 + 20 + 8 + POINT_BYTES + 2 * SCALAR_BYTES,
+    POSSESSION: 2 + 32 + 20 + 8 + POINT_BYTES + 2 * SCALAR_BYTES,
     PART: 1 + NUMBER_BYTES + HASH_BYTES + 3 * POINT_BYTES + 2 * SCALAR_BYTES,
     SAME_AMOUNT: 1 + HASH_BYTES + 4 * POINT_BYTES + SAME_AMOUNT_BYTES,
 }
@@ -273,9 +273,11 @@ def equality_holds(raw: bytes) -> bool:
 def _equality_holds(reader: _Reader) -> bool:
     kind = reader.number()
     if kind == POSSESSION:
-        role, account, epoch, key = reader.number(), reader.take(20), reader.number(8), reader.point()
+        role = reader.number()
+        registration = Registration(reader.take(DOMAIN_BYTES), reader.take(ACCOUNT_BYTES), reader.number(8))
+        key = reader.point()
         proof = equality_from_bytes_checked(_G, reader.rest())
-        return role < len(ROLES) and possession_holds(_G, ROLES[role], account, epoch, key, proof)
+        return role < len(ROLES) and possession_holds(_G, ROLES[role], registration, key, proof)
     if kind == PART:
         auditor, request = reader.number(NUMBER_BYTES), reader.take(HASH_BYTES)
         public, base, point = reader.point(), reader.point(), reader.point()

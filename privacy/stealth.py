@@ -18,6 +18,7 @@ from typing import Generic, TypeVar
 from eth_hash.auto import keccak
 
 from privacy.group import Group, Scalar
+from privacy.transcript import Transcript
 
 P = TypeVar("P")
 
@@ -54,24 +55,42 @@ def derive(group: Group[P], recipient: MetaAddress[P], ephemeral: Scalar) -> One
         ephemeral: r, uniform, secret and used for this output alone.
 
     Raises:
-        ValueError: r is zero.
+        ValueError: r is zero, or a key of the recipient is the identity, with which the payer could spend.
     """
     if not 0 < ephemeral < group.order:
         raise ValueError("an ephemeral scalar that is zero or beyond the order")
+    if group.is_identity(recipient.spending) or group.is_identity(recipient.viewing):
+        raise ValueError("a recipient whose key is the identity")
     hashed = _hash(group, group.multiply(ephemeral, recipient.viewing))
     key = group.sum((group.multiply_generator(group.scalar(int.from_bytes(hashed, "big"))), recipient.spending))
     return OneTimeKey(key, group.multiply_generator(ephemeral), hashed[0])
 
 
 def shared_secret(group: Group[P], viewing: Scalar, ephemeral: P) -> bytes:
-    """Return keccak256(v·R), 32 bytes, which the payer has as keccak256(r·V): amounts are encrypted with it."""
+    """Return keccak256(v·R), 32 bytes, which the payer has as keccak256(r·V).
+
+    It is the logarithm of F, and its first byte is public: it tells who is paid, so that it is no key for amounts.
+    """
     return _hash(group, group.multiply(viewing, ephemeral))
+
+
+def amount_key(group: Group[P], viewing: Scalar, ephemeral: P) -> bytes:
+    """Return the key (32 bytes) that an output's amount is encrypted with; it tells the amount and nothing else.
+
+    Args:
+        group: the suite.
+        viewing: v for the recipient, r for the payer.
+        ephemeral: R for the recipient, V for the payer.
+    """
+    said = Transcript("note-amount")
+    said.append_point("shared", group, group.multiply(viewing, ephemeral))
+    return said.challenge_bytes("key")[:32]
 
 
 def belongs(group: Group[P], viewing: Scalar, spending: P, output: OneTimeKey[P]) -> bool:
     """Return whether an output is for the recipient with this viewing secret v and spending key S."""
     hashed = shared_secret(group, viewing, output.ephemeral)
-    if hashed[0] != output.view_tag:
+    if hashed[0] != output.view_tag or group.is_identity(output.ephemeral):
         return False
     factor = group.multiply_generator(group.scalar(int.from_bytes(hashed, "big")))
     return group.equal(output.key, group.sum((factor, spending)))

@@ -9,13 +9,13 @@ from privacy import claims, clsag, range_proof, ring
 from privacy.auditors import deal, decrypt_partially, encrypt, prove_same_amount, public_share
 from privacy.claims import COLUMNS, Term
 from privacy.commitment import commit
-from privacy.possession import Role, prove_possession
+from privacy.possession import Registration, Role, prove_possession
 from privacy.secp256k1 import SECP256K1
 from tests.privacy.keys import random_bytes, secret
 
 G = SECP256K1
 SCOPE, MESSAGE = b"\x51" * 32, b"\x52" * 32
-ACCOUNT = b"\xaa" * 20
+HERE = Registration(b"\x53" * 32, b"\xaa" * 20, 7)
 
 
 def ring_claim(columns: int, members: int = 3) -> bytes:
@@ -43,8 +43,8 @@ def range_claim(*amounts: int, bits: int = 8) -> bytes:
 
 
 def possession_claim() -> bytes:
-    proof = prove_possession(G, Role.TRACE, ACCOUNT, 7, secret("key"), random_bytes("possession"))
-    return claims.possession_claim(Role.TRACE, ACCOUNT, 7, G.multiply_generator(secret("key")), proof)
+    proof = prove_possession(G, Role.TRACE, HERE, secret("key"), random_bytes("possession"))
+    return claims.possession_claim(Role.TRACE, HERE, G.multiply_generator(secret("key")), proof)
 
 
 def part_claim() -> bytes:

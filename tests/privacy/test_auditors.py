@@ -33,7 +33,7 @@ from privacy.auditors import (
 )
 from privacy.commitment import commit, opens, value_base
 from privacy.group import InvalidEncoding, Scalar
-from privacy.possession import Role, prove_possession
+from privacy.possession import Registration, Role, prove_possession
 from privacy.ring import image, scope_base
 from privacy.secp256k1 import ORDER, SECP256K1, Point
 from tests.privacy.keys import random_bytes, secret
@@ -262,38 +262,40 @@ def test_all_is_bound_by_the_challenge_of_the_same_amount() -> None:
 # -- dealers who cheat
 
 
+DOMAIN = b"\x53" * 32
+
+
 def dealer(name: str, dealing: Dealing[Point], epoch: int = 7) -> Dealer[Point]:
-    account = name.encode().rjust(20, b"\0")
-    proof = prove_possession(G, Role.AUDITOR, account, epoch, secret(name), random_bytes(name))
-    return Dealer(account, dealing.commitments, proof)
+    here = Registration(DOMAIN, name.encode().rjust(20, b"\0"), epoch)
+    return Dealer(here, dealing.commitments, prove_possession(G, Role.AUDITOR, here, secret(name), random_bytes(name)))
 
 
 DEALERS = [dealer(f"dealer {at}", dealing) for at, dealing in zip(AUDITORS, DEALINGS, strict=True)]
 
 
 def test_the_joint_key_is_the_sum_of_dealers_who_know_their_secrets() -> None:
-    assert joint_key_of(G, DEALERS, 7, threshold=2) == JOINT_KEY
+    assert joint_key_of(G, DEALERS, DOMAIN, 7, threshold=2) == JOINT_KEY
     for dealers, epoch, threshold, match in (
         ([], 7, 2, "each once"),
         ([*DEALERS, DEALERS[0]], 7, 2, "each once"),
-        (DEALERS, 8, 2, "possession"),
+        (DEALERS, 8, 2, "another chain"),
         (DEALERS, 7, 3, "expected 3"),
-        ([replace(DEALERS[0], account=DEALERS[1].account), *DEALERS[2:]], 7, 2, "possession"),
+        ([replace(DEALERS[0], registration=DEALERS[1].registration), *DEALERS[2:]], 7, 2, "possession"),
     ):
         with pytest.raises(ValueError, match=match):
-            joint_key_of(G, dealers, epoch, threshold=threshold)
+            joint_key_of(G, dealers, DOMAIN, epoch, threshold=threshold)
 
 
 def test_who_deals_last_cannot_take_the_others_keys_away() -> None:
     """A_0 = t·G − ΣA_0 of the others would make t the joint secret; its logarithm is nobody's to prove."""
     mine = secret("mine")
     rogue = G.subtract(G.multiply_generator(mine), G.sum(each.commitments[0] for each in DEALINGS[:2]))
-    account = b"\0" * 14 + b"dealer"
+    here = Registration(DOMAIN, b"\0" * 14 + b"dealer", 7)
     for known in (mine, secret("dealer 3")):
-        proof = prove_possession(G, Role.AUDITOR, account, 7, known, random_bytes("rogue"))
-        cheat = Dealer(account, (rogue, G.generator), proof)
+        proof = prove_possession(G, Role.AUDITOR, here, known, random_bytes("rogue"))
+        cheat = Dealer(here, (rogue, G.generator), proof)
         with pytest.raises(ValueError, match="proof of possession"):
-            joint_key_of(G, [*DEALERS[:2], cheat], 7, threshold=2)
+            joint_key_of(G, [*DEALERS[:2], cheat], DOMAIN, 7, threshold=2)
 
 
 def test_a_polynomial_of_another_degree_is_no_dealing() -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from privacy.group import Scalar
 from privacy.secp256k1 import ORDER, SECP256K1
-from privacy.stealth import MetaAddress, OneTimeKey, belongs, derive, shared_secret, spending_secret
+from privacy.stealth import MetaAddress, OneTimeKey, amount_key, belongs, derive, shared_secret, spending_secret
 from tests.privacy.keys import secret
 from tests.privacy.plain_secp256k1 import PLAIN
 
@@ -75,3 +75,20 @@ def test_both_groups_derive_the_same() -> None:
     plain = derive(PLAIN, MetaAddress(PLAIN.multiply_generator(SPEND), PLAIN.multiply_generator(VIEW)), secret("r"))
     assert PLAIN.point_to_bytes(plain.key) == G.point_to_bytes(ours.key)
     assert plain.view_tag == ours.view_tag
+
+
+def test_a_key_that_is_the_identity_is_nobodys() -> None:
+    good = MetaAddress(G.generator, G.generator)
+    for bad in (MetaAddress(G.identity, G.generator), MetaAddress(G.generator, G.identity)):
+        with pytest.raises(ValueError, match="identity"):
+            derive(G, bad, secret("r"))
+    output = derive(G, good, secret("r"))
+    nothing = OneTimeKey(output.key, G.identity, shared_secret(G, VIEW, G.identity)[0])
+    assert not belongs(G, VIEW, G.generator, nothing)
+
+
+def test_the_amounts_key_is_both_sides_and_not_the_tweaks() -> None:
+    ephemeral, viewing = secret("r"), G.multiply_generator(VIEW)
+    shared = G.multiply_generator(ephemeral)
+    assert amount_key(G, VIEW, shared) == amount_key(G, ephemeral, viewing)
+    assert amount_key(G, VIEW, shared) != shared_secret(G, VIEW, shared)
