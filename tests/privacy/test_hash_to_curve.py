@@ -4,8 +4,23 @@ from __future__ import annotations
 
 import pytest
 
-from privacy.hash_to_curve import P, expand_message, hash_to_curve, hash_to_field, map_to_curve
-from privacy.secp256k1 import SECP256K1
+from privacy.hash_to_curve import (
+    A_ISO,
+    B_ISO,
+    X_DENOMINATOR,
+    X_NUMERATOR,
+    Y_DENOMINATOR,
+    Y_NUMERATOR,
+    Lift,
+    P,
+    Z,
+    expand_message,
+    hash_to_curve,
+    hash_to_field,
+    lift,
+    map_to_curve,
+)
+from privacy.secp256k1 import SECP256K1, _lift
 from tests.privacy.plain_secp256k1 import PLAIN
 
 TAG = b"QUUX-V01-CS02-with-secp256k1_XMD:SHA-256_SSWU_RO_"
@@ -84,13 +99,39 @@ def test_expanded_messages_of_the_rfc() -> None:
     assert expand_message(b"abc", tag, 32).hex() == "d8ccab23b5985ccea865c6c97b6e5b8350e794e603b4b97902f53a8a0d605615"
 
 
-@pytest.mark.parametrize("u", [0, 1, P - 1, 2, pow(11, -1, P)])
-def test_exceptional_field_elements_lead_to_points(u: int) -> None:
-    """u = 0 and Zu² = −1 make a denominator zero (§6.6.2)."""
-    found = map_to_curve(u)
-    assert found is not None
-    x, y = found
-    assert (y * y - x**3 - 7) % P == 0
+ROOT = pow(pow(11, -1, P), (P + 1) // 4, P)  # of 1/11: with Z = −11, Z·u² = −1
+
+
+def plainly_mapped(u: int) -> tuple[int, int]:
+    """§6.6.2 and §6.6.3 as the RFC writes them: a root on E', then the isogeny."""
+    tv = (Z * Z * u**4 + Z * u * u) % P
+    x = -B_ISO * pow(A_ISO, -1, P) * (1 + pow(tv, -1, P)) % P if tv else B_ISO * pow(Z * A_ISO, -1, P) % P
+    for candidate in (x, Z * u * u * x % P):
+        square = (candidate**3 + A_ISO * candidate + B_ISO) % P
+        y = pow(square, (P + 1) // 4, P)
+        if y * y % P == square:
+            y = y if y & 1 == u & 1 else P - y
+            top_x, bottom_x, top_y, bottom_y = (
+                sum(factor * pow(candidate, power, P) for power, factor in enumerate(each))
+                for each in (X_NUMERATOR, X_DENOMINATOR, Y_NUMERATOR, Y_DENOMINATOR)
+            )
+            return top_x * pow(bottom_x, -1, P) % P, y * top_y * pow(bottom_y, -1, P) % P
+    raise AssertionError(u)
+
+
+@pytest.mark.parametrize("lifted", [lift, _lift], ids=["integers", "library"])
+@pytest.mark.parametrize("u", [0, 1, P - 1, 2, ROOT, P - ROOT, *range(3, 40)])
+def test_the_map_is_the_rfcs_also_where_a_denominator_is_zero(u: int, lifted: Lift) -> None:
+    """u = 0 and Zu² = −1 make it zero (§6.6.2)."""
+    assert ROOT * ROOT * 11 % P == 1
+    assert map_to_curve(u, lifted) == plainly_mapped(u)
+
+
+@pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: f"{len(vector[0])}-bytes")
+def test_the_librarys_roots_give_the_rfcs_points(vector: tuple[bytes, *tuple[str, ...]]) -> None:
+    message, x, y, *_ = vector
+    assert isinstance(message, bytes)
+    assert hash_to_curve(message, TAG, _lift) == (int(x, 16), int(y, 16))
 
 
 @pytest.mark.parametrize(("tag", "length"), [(b"", 32), (b"x" * 256, 32), (b"x", 255 * 32 + 1)])
