@@ -129,9 +129,8 @@ def test_the_map_is_the_rfcs_also_where_a_denominator_is_zero(u: int, lifted: Li
 
 @pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: f"{len(vector[0])}-bytes")
 def test_the_librarys_roots_give_the_rfcs_points(vector: tuple[bytes, *tuple[str, ...]]) -> None:
-    message, x, y, *_ = vector
-    assert isinstance(message, bytes)
-    assert hash_to_curve(message, TAG, _lift) == (int(x, 16), int(y, 16))
+    message, numbers = vector[0], [int(each, 16) for each in vector[1:]]
+    assert hash_to_curve(message, TAG, _lift) == (numbers[0], numbers[1])
 
 
 @pytest.mark.parametrize(("tag", "length"), [(b"", 32), (b"x" * 256, 32), (b"x", 255 * 32 + 1)])
