@@ -12,8 +12,6 @@ from contracts.bindings.abi import Event, Interface, View, one
 from contracts.bindings.meter_registry import Schedule, WindowTime
 from contracts.system import SEALED_METERS
 
-POINT_BYTES = 33
-
 
 @dataclass(frozen=True, slots=True)
 class Sealed:

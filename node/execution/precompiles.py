@@ -21,10 +21,9 @@ from eth.vm.forks.prague.computation import PRAGUE_PRECOMPILES
 from nacl.exceptions import BadSignatureError
 from nacl.signing import VerifyKey
 
-from node.execution.proofs import PROOFS
+from node.execution.proofs import FALSE, PROOFS, TRUE, Precompile
 from node.rules import OWN_FORK
 
-Precompile = Callable[[Any], Any]  # a py-evm computation, returned
 Data = bytes | memoryview
 
 REPRICED = 200  # measured: pairing 0.31 and blake2f 0.16 Mgas/s at Ethereum's prices, against 30 gas a microsecond
@@ -34,8 +33,6 @@ GAS_ED25519_WORD = 12  # SHA-512 over the message, as the hash precompiles are p
 ED25519_VERIFY = bytes.fromhex("0000000000000000000000000000000000004700")
 GAS_RIPEMD160, GAS_RIPEMD160_WORD = 600, 120
 KEY_BYTES, SIGNATURE_BYTES = 32, 64
-TRUE = (1).to_bytes(32, "big")
-FALSE = bytes(32)
 
 
 def _address(number: int) -> bytes:

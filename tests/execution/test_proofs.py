@@ -37,7 +37,7 @@ def test_a_claim_is_answered_and_costs_what_its_head_says(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_claim_of_another_length_is_not_read(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_claim_of_another_length_is_not_read(name: str) -> None:
     number, raw = good()[name]
     for bad in (b"", raw[:2], raw[:-1], raw + b"\0"):
         found = call(number, bad)

@@ -304,7 +304,7 @@ def test_a_polynomial_of_another_degree_is_no_dealing() -> None:
     for at in AUDITORS:
         assert share_is_right(G, longer.commitments, at, longer.shares[at - 1], threshold=3)
         assert not share_is_right(G, longer.commitments, at, longer.shares[at - 1], threshold=2)
-    assert not share_is_right(G, (), 1, Scalar(0), threshold=0 + 1)
+    assert not share_is_right(G, (), 1, Scalar(0), threshold=1)
     dealing = DEALINGS[0]
     for at in (0, -1, 65, ORDER):
         assert not share_is_right(G, dealing.commitments, at, secret("dealer 1"), threshold=2)
