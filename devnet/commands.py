@@ -19,7 +19,7 @@ from devnet.layout import MAX_RPC_PORT, Options, Place
 from devnet.processes import LOG_FOLDER, DevnetError, log_path, running
 from devnet.report import Report
 from devnet.run import MARKER, Devnet, end, height_of, reset
-from devnet.scenario import DEFAULT, find_scenario, load_scenario
+from devnet.scenario import DEFAULT, DEFAULT_PRIVATE, find_scenario, load_scenario
 
 DATA = Path(".gridpact/devnet")
 DataOption = Annotated[Path, typer.Option(help="The devnet's folder.")]
@@ -36,7 +36,12 @@ def root() -> None:
 
 @app.command()
 def up(
-    scenario: Annotated[str, typer.Option(help="A scenario that ships with gridpact, or a TOML file.")] = DEFAULT,
+    scenario: Annotated[
+        str | None, typer.Option(help="A scenario that ships with gridpact, or a TOML file; else street, or street-8.")
+    ] = None,
+    private: Annotated[
+        bool, typer.Option("--private", help="Readings that nobody can read; scenario street-8.")
+    ] = False,
     detach: Annotated[bool, typer.Option("--detach", help="Return when the chain is live.")] = False,
     exit_: Annotated[bool, typer.Option("--exit", help="End after the report instead of serving on.")] = False,
     no_market: Annotated[bool, typer.Option("--no-market", help="The bare chain, without agents.")] = False,
@@ -49,17 +54,23 @@ def up(
 
     Example: gridpact devnet up --exit
     """
-    options = Options(rpc_port=rpc_port, market=not no_market, open_accounts=open_accounts, tariff=tariff)
-    plan = load_scenario(find_scenario(scenario))
+    options = Options(
+        rpc_port=rpc_port, market=not no_market, open_accounts=open_accounts, tariff=tariff, private=private
+    )
+    plan = load_scenario(find_scenario(scenario or (DEFAULT_PRIVATE if private else DEFAULT)))
+    if private and plan.why_open:
+        raise DevnetError(f"--private, scenario {plan.name}: {plan.why_open}")
+    if private and no_market:
+        raise DevnetError("--private --no-market: a bare chain has no meters; expected one of both")
     if tariff not in (None, "shared-connection", "public-grid"):
         raise DevnetError(f"--tariff {tariff}: expected shared-connection or public-grid")
     console = Console(width=None if Console().is_terminal else WIDTH)
     devnet = Devnet(Place(data.resolve(), plan, options), console, attached=not detach)
     kept = False
     try:
-        console.print(f"devnet in {data}: {len(plan.households)} validators, scenario {plan.name}", highlight=False)
+        console.print(f"devnet in {data}: {_size(devnet.place)}, scenario {plan.name}", highlight=False)
         devnet.start()
-        for index in range(devnet.place.count):
+        for index in range(devnet.place.validators):
             console.print(
                 f"  node {index}  RPC http://{devnet.place.rpc(index)}  {data / devnet.place.node(index).name}",
                 soft_wrap=True,
@@ -87,6 +98,12 @@ def up(
     finally:
         if not kept:
             devnet.stop()
+
+
+def _size(place: Place) -> str:
+    """Return how many validators there are, and households if these are more."""
+    validators = f"{place.validators} validators"
+    return validators if place.count == place.validators else f"{validators}, {place.count} households"
 
 
 def _day(devnet: Devnet, console: Console) -> bool:

@@ -13,6 +13,7 @@ from agents.configuration import HOUSEHOLD_CONFIG, OPERATOR_CONFIG, render_house
 from agents.keys import create_key
 from agents.market.tariff import PRESETS
 from devnet.accounts import MNEMONIC_BALANCE_WEI, PASSPHRASE, derived_key, mnemonic_addresses
+from devnet.auditors import devnet_auditors, genesis_sections
 from devnet.scenario import DATA, HouseholdPlan, Scenario
 from node.evidence import reporter_account
 from node.keys import NODE_KIND, SCRYPT_LIGHT, account_address, node_key_of, save_key
@@ -37,12 +38,14 @@ class Options:
         market: whether agents run; without them the chain clock is the wall clock.
         open_accounts: whether every account may send.
         tariff: a preset, in place of the scenario's.
+        private: whether the street is private even if its scenario does not say so.
     """
 
     rpc_port: int = 8545
     market: bool = True
     open_accounts: bool = False
     tariff: str | None = None
+    private: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,20 @@ class Place:
     def count(self) -> int:
         """The number of households."""
         return len(self.scenario.households)
+
+    @property
+    def validators(self) -> int:
+        """The number of households that run a node."""
+        return self.scenario.validators
+
+    @property
+    def private(self) -> bool:
+        """Whether meters, offers, trades and payments are private; a bare chain has none of them."""
+        return self.options.market and (self.scenario.private or self.options.private)
+
+    def node_of(self, household: int) -> int:
+        """Return the node that a household uses: its own, or that of the member which vouches for it."""
+        return household % self.validators
 
     def node(self, index: int) -> Path:
         """Return a validator's data directory."""
@@ -103,8 +120,9 @@ def write_devnet(place: Place) -> None:
     """Write passphrase, keys, genesis file and the agents' configurations into an empty folder."""
     place.root.mkdir(parents=True, exist_ok=True)
     place.passphrase.write_text(PASSPHRASE + "\n", encoding="ascii")
-    for index in range(place.count):
+    for index in range(place.validators):
         save_key(_node_key_path(place, index), derived_key(f"node {index}"), PASSPHRASE, NODE_KIND, SCRYPT_LIGHT)
+    for index in range(place.count):
         _write_key(place.household(index) / "household-key.json", f"household {index}")  # a member votes without agents
         _write_text(place.household(index) / "passphrase", PASSPHRASE + "\n")
     if place.options.market:
@@ -119,7 +137,7 @@ def write_devnet(place: Place) -> None:
 
 def init_command(place: Place, index: int) -> list[str]:
     """Return the words of the command that makes a validator's data directory; if it is voted out it follows others."""
-    others = [number for number in range(place.count) if number != index]
+    others = [number for number in range(place.validators) if number != index]
     return [
         "node",
         "init",
@@ -149,10 +167,17 @@ def genesis_content(place: Place) -> dict[str, Any]:
     meters = [account_address(derived_key(f"meter {i}")) for i in range(place.count)]
     operator = account_address(derived_key("operator"))
     everyone = mnemonic_addresses()
-    vouched = [[meters[i], *everyone[i :: place.count]] for i in range(place.count)]
+    vouched = [everyone[i :: place.validators] for i in range(place.validators)]
     for i in range(place.count):
+        vouched[place.node_of(i)] += [meters[i]] if i < place.validators else [meters[i], households[i]]
+    for i in range(place.validators):
         vouched[i].append(bytes.fromhex(reporter_account(derived_key(f"node {i}")).address[2:]))
     vouched[0].append(operator)
+    private: dict[str, Any] = {}
+    if place.private:
+        feeder = account_address(derived_key("feeder"))
+        private = genesis_sections(CHAIN_ID, feeder)
+        vouched[0] += [feeder, *(auditor.account for auditor in devnet_auditors(CHAIN_ID).keys)]
     if options.market:
         steps = [list(step) for step in scenario.clock_steps]
         clock = {"wall_start_ms": now_ms + scenario.start_lead_s * 1000, "steps": steps}
@@ -175,7 +200,7 @@ def genesis_content(place: Place) -> dict[str, Any]:
                 "account": _hex(households[i]),
                 "vouched": [_hex(account) for account in vouched[i]],
             }
-            for i, plan in enumerate(scenario.households)
+            for i, plan in enumerate(scenario.households[: place.validators])
         ],
         "operator": _hex(operator),
         "issuers": [_hex(operator)],
@@ -191,6 +216,7 @@ def genesis_content(place: Place) -> dict[str, Any]:
         "tariffs": [_tariff(place.tariff)],
         "market": dict(scenario.market),
         "accounts": {_hex(address): str(MNEMONIC_BALANCE_WEI) for address in everyone},
+        **private,
     }
 
 
@@ -213,7 +239,7 @@ def _write_household(place: Place, index: int, plan: HouseholdPlan) -> None:
     text = render_household(
         name=plan.connection,
         connection=plan.connection,
-        rpc=f"http://{place.rpc(index)}",
+        rpc=f"http://{place.rpc(place.node_of(index))}",
         listen=place.agents(index),
         data=str(DATA),
         load_shift_weeks=plan.load_shift_weeks,

@@ -72,7 +72,7 @@ class Perturbed:
 
     def __init__(self, manifest: Manifest, base: Scenario, root: Path, rpc_port: int, console: Console) -> None:
         plans = tuple(HouseholdPlan(f"house-{i}", 0, {}) for i in range(manifest.validators))
-        scenario = replace(base, name=manifest.name, households=plans)
+        scenario = replace(base, name=manifest.name, households=plans, validators=len(plans))
         self._manifest = manifest
         self._place = Place(root, scenario, Options(rpc_port=rpc_port, market=False))
         self._console = console

@@ -94,13 +94,13 @@ class Devnet:
         self._launching = True  # from here on what runs in this folder is ours to end
         place.root.mkdir(parents=True, exist_ok=True)
         (place.root / MARKER).write_text(
-            json.dumps({"rpc": [place.rpc(i) for i in range(place.count)]}) + "\n", encoding="ascii"
+            json.dumps({"rpc": [place.rpc(i) for i in range(place.validators)]}) + "\n", encoding="ascii"
         )
         write_devnet(place)
-        self.processes.run_together({f"init-{i}": init_command(place, i) for i in range(place.count)})
-        for index in range(place.count):
+        self.processes.run_together({f"init-{i}": init_command(place, i) for i in range(place.validators)})
+        for index in range(place.validators):
             self.start_node(index)
-        self._wait("the nodes' RPC", lambda: all(height_of(place.rpc(i)) is not None for i in range(place.count)))
+        self._wait("the nodes' RPC", lambda: all(height_of(place.rpc(i)) is not None for i in range(place.validators)))
         if place.options.market:
             for index in range(place.count):
                 self.start_household(index)
@@ -122,12 +122,14 @@ class Devnet:
 
     def _ports(self) -> list[tuple[str, int]]:
         place = self.place
-        ports = []
-        for i in range(place.count):
-            for what, endpoint in (("RPC", place.rpc(i)), ("p2p", place.p2p(i)), ("agents", place.agents(i))):
-                if what != "agents" or place.options.market:
-                    ports.append((f"{what} of node {i}", int(endpoint.rpartition(":")[2])))
-        return ports
+        listening = [
+            (f"{what} of node {i}", at(i))
+            for i in range(place.validators)
+            for what, at in (("RPC", place.rpc), ("p2p", place.p2p))
+        ]
+        if place.options.market:
+            listening += [(f"agents of household {i}", place.agents(i)) for i in range(place.count)]
+        return [(what, int(endpoint.rpartition(":")[2])) for what, endpoint in listening]
 
     def _wait(self, what: str, ready: Any) -> None:
         deadline = time.monotonic() + START_PATIENCE_S
@@ -182,7 +184,7 @@ class Devnet:
 
     def _height(self) -> int:
         """Return the height of the first node that answers; 0 if none does."""
-        heights = (height_of(self.place.rpc(index)) for index in range(self.place.count))
+        heights = (height_of(self.place.rpc(index)) for index in range(self.place.validators))
         return next((height for height in heights if height is not None), 0)
 
     def _settled(self, end_s: int, printed: int) -> MarketDay:
@@ -204,7 +206,7 @@ class Devnet:
 
     def _market(self) -> MarketDay:
         errors: list[str] = []
-        for index in range(self.place.count):
+        for index in range(self.place.validators):
             try:
                 return asyncio.run(read_market(f"http://{self.place.rpc(index)}"))
             except AgentError as error:
@@ -229,7 +231,8 @@ class Devnet:
         deadline = time.monotonic() + HEADS_PATIENCE_S
         while time.monotonic() < deadline:
             heads = [
-                rpc_call(self.place.rpc(i), "eth_getBlockByNumber", "latest", False) for i in range(self.place.count)
+                rpc_call(self.place.rpc(i), "eth_getBlockByNumber", "latest", False)
+                for i in range(self.place.validators)
             ]
             if all(heads) and len({head["hash"] for head in heads}) == 1:
                 return int(heads[0]["number"], 16), heads[0]["hash"]
@@ -239,7 +242,7 @@ class Devnet:
     def audit(self) -> list[str]:
         """Audit every data directory from the genesis file; return the last line of each verdict."""
         verdicts = []
-        for index in range(self.place.count):
+        for index in range(self.place.validators):
             words = [gridpact(), "audit", "verify", str(self.place.node(index)), "--genesis", str(self.place.genesis)]
             done = subprocess.run(words, capture_output=True, text=True, check=False)
             lines = (done.stdout + done.stderr).strip().splitlines()

@@ -15,6 +15,8 @@ from node.parsing import ConfigError, Table
 SCENARIOS = Path(__file__).parent / "scenarios"
 DATA = Path(__file__).parent / "data"
 DEFAULT = "street"
+DEFAULT_PRIVATE = "street-8"
+MIN_PRIVATE_HOUSEHOLDS = 8  # a ring of fewer hides nobody
 MAX_HOUSEHOLDS = 20  # two processes each on one machine
 SCHEDULE_KEYS = (
     "window_length_s",
@@ -37,7 +39,11 @@ class HouseholdPlan:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """A checked scenario; times in chain seconds, but for `start_lead_s` and `settle_patience_s` (wall seconds)."""
+    """A checked scenario; times in chain seconds, but for `start_lead_s` and `settle_patience_s` (wall seconds).
+
+    `validators`: that many households, the first, run nodes and are members; the others use those of the members, which
+    vouch for them. `private`: meters, offers, trades and payments nobody can read.
+    """
 
     name: str
     window_zero_s: int
@@ -50,6 +56,16 @@ class Scenario:
     market: Mapping[str, int]
     first_money_microeur: int
     households: tuple[HouseholdPlan, ...]
+    validators: int
+    private: bool
+
+    @property
+    def why_open(self) -> str:
+        """Why this street cannot trade in private; nothing if it can."""
+        count = len(self.households)
+        if count >= MIN_PRIVATE_HOUSEHOLDS:
+            return ""
+        return f"{count} households: fewer than {MIN_PRIVATE_HOUSEHOLDS} hide nobody, so the street stays in open mode"
 
 
 def find_scenario(name: str) -> Path:
@@ -90,7 +106,11 @@ def load_scenario(path: Path) -> Scenario:
         market={key: market.integer(key, 0, 10**9) for key in MARKET_KEYS},
         first_money_microeur=market.integer("first_money_microeur", 0, 10**12),
         households=households,
+        validators=scenario.integer("validators", 1, len(households), len(households)),
+        private=scenario.flag("private", False),
     )
+    if checked.private and checked.why_open:
+        raise scenario.error("private", f"false: {checked.why_open}")
     for table in (top, scenario, schedule, market):
         table.close()
     return checked

@@ -124,6 +124,9 @@ def parse_genesis(content: object, path: Path | str = "genesis") -> Genesis:
     ):
         top.value(key, kind, "a table" if kind is dict else "a list")
     top.data("operator", 20)
+    for key in ("sealing", "privacy"):
+        if top.has(key):
+            top.value(key, dict, "a table")
     genesis = Genesis(
         content=dict(content) if isinstance(content, Mapping) else {},
         file_hash=keccak(canonical_json(content)),

@@ -55,6 +55,8 @@ def test_every_command_has_help_and_an_example(words: tuple[str, ...]) -> None:
     [
         (["devnet", "up", "--scenario", "avenue"], "avenue"),
         (["devnet", "up", "--tariff", "gift"], "expected shared-connection or public-grid"),
+        (["devnet", "up", "--private", "--scenario", "street"], "4 households: fewer than 8 hide nobody"),
+        (["devnet", "up", "--private", "--no-market"], "a bare chain has no meters"),
         (["devnet", "logs"], "no log of any process"),
         (["devnet", "logs", "node-9"], "no log of node-9"),
         (["devnet", "reset", "--data", "."], "is not a devnet's folder"),

@@ -6,20 +6,24 @@ import json
 from pathlib import Path
 
 import pytest
+from nacl.public import PrivateKey as BoxKey
 
 from agents.configuration import HOUSEHOLD_CONFIG, OPERATOR_CONFIG, load_household, load_operator
 from agents.keys import load_key as load_account_key
 from agents.market.tariff import PRESETS
 from agents.profiles import DataDirectory
 from devnet.accounts import MNEMONIC_BALANCE_WEI, PASSPHRASE, derived_key, mnemonic_addresses
-from devnet.layout import CHAIN_ID, MAX_RPC_PORT, Options, Place, write_devnet
+from devnet.auditors import devnet_auditors
+from devnet.layout import CHAIN_ID, MAX_RPC_PORT, Options, Place, genesis_content, write_devnet
 from devnet.scenario import DATA, find_scenario, load_scenario
 from node.application import make_genesis
 from node.evidence import reporter_account
-from node.genesis import Genesis, load_genesis
+from node.genesis import Genesis, load_genesis, parse_genesis
 from node.keys import account_address, load_key, node_key_of
-from node.parsing import parse_endpoint
+from node.parsing import ConfigError, parse_endpoint
 from node.rules import RuleBook
+from privacy.auditors import combine_shares
+from privacy.secp256k1 import SECP256K1 as G
 
 
 @pytest.fixture(scope="module")
@@ -121,3 +125,62 @@ def test_the_tariff_of_the_command_line_goes_before_the_scenarios(tmp_path: Path
     write_devnet(place)
     (tariff,) = json.loads(place.genesis.read_text())["tariffs"]
     assert tariff["preset"] == place.tariff == preset
+
+
+# -- a private street
+
+
+@pytest.fixture(scope="module")
+def private(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    written = Place(tmp_path_factory.mktemp("private") / "devnet", load_scenario(find_scenario("street-8")), Options())
+    write_devnet(written)
+    return written
+
+
+def test_a_private_street_has_four_validators_and_eight_households(private: Place) -> None:
+    genesis = load_genesis(private.genesis)
+    assert [member.name for member in genesis.members] == [plan.connection for plan in private.scenario.households[:4]]
+    assert len(genesis.content["meters"]) == 8
+    assert sorted(path.stem for path in (private.root / "keys").iterdir()) == [f"node-{index}" for index in range(4)]
+    for index in range(8):
+        config = load_household(private.household(index) / HOUSEHOLD_CONFIG)
+        assert config.rpc == f"http://{private.rpc(index % 4)}"
+        row = genesis.content["meters"][index]
+        vouched = genesis.content["members"][index % 4]["vouched"]
+        assert row["meter"] in vouched
+        assert (row["household"] in vouched) == (index >= 4)
+
+
+def test_a_private_streets_genesis_names_auditors_who_hold_its_key_together(private: Place) -> None:
+    genesis = load_genesis(private.genesis)
+    sealing, boxes = genesis.content["sealing"], genesis.content["privacy"]["box_keys"]
+    vouched = genesis.content["members"][0]["vouched"]
+    assert sealing["feeder_meter"] in vouched
+    assert all(row["account"] in vouched for row in sealing["auditors"])
+    points = [G.point_from_bytes_checked(bytes.fromhex(row["public_share"][2:])) for row in sealing["auditors"]]
+    joint_key = G.point_from_bytes_checked(bytes.fromhex(sealing["joint_key"][2:]))
+    for pair in ((1, 2), (1, 3), (2, 3)):
+        assert combine_shares(G, {at: points[at - 1] for at in pair}) == joint_key
+    keys = devnet_auditors(CHAIN_ID).keys
+    assert [G.multiply_generator(each.share) for each in keys] == points
+    assert boxes == ["0x" + bytes(BoxKey(each.box_key).public_key).hex() for each in keys]
+    rules = RuleBook(genesis.content["rules"], genesis.chain_id).rules_at(0)
+    sealed, _ = make_genesis(genesis, rules)
+    assert sealed.header.number == 0
+
+
+@pytest.mark.parametrize("key", ["sealing", "privacy"])
+def test_what_a_genesis_file_says_of_privacy_is_a_table(private: Place, key: str) -> None:
+    content = {**json.loads(private.genesis.read_text()), key: []}
+    with pytest.raises(ConfigError, match=f"{key}: expected a table"):
+        parse_genesis(content)
+
+
+def test_the_open_street_says_nothing_of_auditors(genesis: Genesis) -> None:
+    assert not {"sealing", "privacy"} & set(genesis.content)
+
+
+def test_a_bare_chain_is_not_private(tmp_path: Path) -> None:
+    place = Place(tmp_path / "devnet", load_scenario(find_scenario("street-8")), Options(market=False))
+    assert not place.private
+    assert "sealing" not in genesis_content(place)

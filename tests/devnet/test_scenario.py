@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from devnet.scenario import SCENARIOS, find_scenario, load_scenario
+from agents.profiles import DataDirectory
+from devnet.scenario import DATA, SCENARIOS, find_scenario, load_scenario
 from node.parsing import ConfigError
 
 SHIPPED = sorted(path.stem for path in SCENARIOS.glob("*.toml"))
@@ -42,6 +43,9 @@ def test_the_street_is_the_day_of_the_market_page() -> None:
         ('connection = "LV4.101-L31"', "connection = 31", "household[1].connection", "a string"),
         ("load_shift_weeks = 1 ", "load_shift_weeks = 99 ", "household[2].load_shift_weeks", "from -52 to 52"),
         ("load_shift_weeks = 1 ", "load_shift = 1 ", "household[2].load_shift", "no such key"),
+        ("windows = 24", "windows = 24\nvalidators = 5", "scenario.validators", "from 1 to 4"),
+        ("windows = 24", "windows = 24\nprivate = 1", "scenario.private", "true or false"),
+        ("windows = 24", "windows = 24\nprivate = true", "scenario.private", "stays in open mode"),
         ("[scenario]", "[scenario", "", "TOML in UTF-8"),
     ],
 )
@@ -57,6 +61,23 @@ def test_wrong_scenario_names_file_key_and_expectation(
     assert caught.value.path == path
     assert caught.value.key == key
     assert expected in caught.value.expected
+
+
+def test_street_8_is_the_private_street() -> None:
+    street = load_scenario(SCENARIOS / "street-8.toml")
+    assert (len(street.households), street.validators, street.private, street.why_open) == (8, 4, True, "")
+    connections = [DataDirectory(DATA).connection(plan.connection) for plan in street.households]
+    assert sum(bool(connection.pv) for connection in connections) == 3
+    assert sum("battery" in plan.tables for plan in street.households) == 1
+    loads = {
+        (c.household.column, plan.load_shift_weeks) for c, plan in zip(connections, street.households, strict=True)
+    }
+    assert len(loads) == 8
+
+
+def test_a_scenario_that_says_neither_is_open_and_all_its_households_validate() -> None:
+    street = load_scenario(STREET)
+    assert (street.validators, street.private) == (len(street.households), False)
 
 
 def test_without_households_there_is_no_scenario(tmp_path: Path) -> None:
