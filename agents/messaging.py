@@ -98,8 +98,20 @@ class BoundedProtocol(ContainerProtocol):
                 return
             if self.container.inbox is not None and self.container.inbox.qsize() < MAX_INBOX:
                 receiver, content = message
-                meta = {"receiver_id": receiver, "sender_id": None, "sender_addr": None, "network_protocol": "tcp"}
+                meta = {
+                    "receiver_id": receiver,
+                    "sender_id": None,
+                    "sender_addr": None,
+                    "network_protocol": "tcp",
+                    "peer": peer_host(self.transport),
+                }
                 self.container.inbox.put_nowait((0, content, meta))
+
+
+def peer_host(transport: asyncio.BaseTransport) -> str:
+    """Return the host at the other end of a connection; empty if it is gone."""
+    peer = transport.get_extra_info("peername")
+    return str(peer[0]) if isinstance(peer, tuple) else ""
 
 
 def read_message(payload: bytes) -> tuple[str, dict[str, Any]] | None:
