@@ -10,16 +10,21 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from privacy import claims
+from privacy.gas import (
+    GAS_CLAIM,
+    GAS_EQUALITY,
+    GAS_HASH_TO_POINT,
+    GAS_MEMBER,
+    GAS_NOTE_MEMBER,
+    GAS_RANGE,
+    GAS_RANGE_BIT,
+    GAS_SCALAR,
+    GAS_SUM,
+    GAS_TERM,
+)
 from privacy.ring import scope_base
 from privacy.secp256k1 import SECP256K1
 
-GAS_CLAIM: Final = 6_000
-GAS_MEMBER: Final = {1: 4_500, 2: 5_500, 3: 7_000}  # of a ring, by its columns
-GAS_NOTE_MEMBER: Final = 9_000  # its key is hashed to the curve, if nobody asked for it lately
-GAS_EQUALITY: Final = {claims.POSSESSION: 6_000, claims.PART: 6_000, claims.SAME_AMOUNT: 12_000}
-GAS_RANGE, GAS_RANGE_BIT = 30_000, 2_200
-GAS_SUM, GAS_TERM, GAS_SCALAR = 2_000, 400, 1_000
-GAS_HASH_TO_POINT: Final = 5_000
 SCOPE_BYTES: Final = 32
 TRUE, FALSE = (1).to_bytes(32, "big"), bytes(32)
 

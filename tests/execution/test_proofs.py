@@ -6,6 +6,7 @@ import pytest
 
 from node.execution import proofs
 from privacy import claims
+from privacy.gas import GAS_HASH_TO_POINT
 from privacy.ring import scope_base
 from privacy.secp256k1 import SECP256K1
 from tests.execution.test_precompiles import call, word
@@ -52,7 +53,7 @@ def test_sums_and_hashed_points() -> None:
         assert call(0x4704, bad).output == b""
     found = call(0x4706, SCOPE)
     assert found.output == SECP256K1.point_to_bytes(scope_base(SECP256K1, SCOPE))
-    assert found.gas_used == proofs.GAS_HASH_TO_POINT
+    assert found.gas_used == GAS_HASH_TO_POINT
     for bad in (b"", SCOPE[:-1], SCOPE + b"\0"):
         assert call(0x4706, bad).output == b""
 
