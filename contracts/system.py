@@ -169,7 +169,7 @@ def _sealing_arguments(genesis: Mapping[str, Any]) -> tuple[object, ...]:
     (threshold,) = _integers(sealing, "sealing", ("threshold",))
     if threshold > MAX_AUDITORS:
         raise GenesisContractError("sealing.threshold", f"at most {MAX_AUDITORS}, found {threshold}")
-    return _schedule(genesis), meters, auditors, joint_key, threshold, feeder
+    return _schedule(genesis), meters, (0, threshold, joint_key, auditors), feeder, CONSORTIUM
 
 
 def _schedule(genesis: Mapping[str, Any]) -> tuple[int, ...]:

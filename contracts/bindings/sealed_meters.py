@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from eth_abi.abi import encode
 from eth_hash.auto import keccak
@@ -41,6 +42,48 @@ class Auditor:
 
     account: bytes
     public_share: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class AuditorSet:
+    """Auditors from a window on.
+
+    Args:
+        from_window: the first window that is theirs.
+        threshold: how many of them open a thing together.
+        joint_key: what is of their windows is encrypted to it, 33 bytes.
+        auditors: in the order of their numbers from 1.
+    """
+
+    from_window: int
+    threshold: int
+    joint_key: bytes
+    auditors: tuple[Auditor, ...]
+
+    @property
+    def row(self) -> tuple[object, ...]:
+        """The set as the contract takes it."""
+        auditors = [(auditor.account, auditor.public_share) for auditor in self.auditors]
+        return self.from_window, self.threshold, self.joint_key, auditors
+
+
+@dataclass(frozen=True, slots=True)
+class AuditorsVoted(Event):
+    """A member voted for auditors to come."""
+
+    set: bytes
+    member: bytes
+    votes: int
+    needed: int
+
+
+@dataclass(frozen=True, slots=True)
+class AuditorsAppointed(Event):
+    """Auditors act from a window on."""
+
+    from_window: int
+    number: int
+    set: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +152,9 @@ class FeederAttested(Event):
 
 
 INTERFACE = Interface(
-    "SealedMeters", SEALED_METERS, (SealedAttested, WindowClosed, PartGiven, BalanceOpened, FeederAttested)
+    "SealedMeters",
+    SEALED_METERS,
+    (SealedAttested, WindowClosed, PartGiven, BalanceOpened, FeederAttested, AuditorsVoted, AuditorsAppointed),
 )
 
 
@@ -154,19 +199,34 @@ def sums(window: int) -> View[bytes]:
     return INTERFACE.view(one, "sums", window)
 
 
-def auditors() -> View[tuple[Auditor, ...]]:
-    """The auditors, in the order of their numbers from 1."""
-    return INTERFACE.view(lambda rows: tuple(Auditor(**row) for row in rows), "auditors")
+def vote_for_auditors(auditors: AuditorSet) -> bytes:
+    """Vote for auditors to come; sent by a member of the consortium."""
+    return INTERFACE.call("voteForAuditors", auditors.row)
 
 
-def joint_key() -> View[bytes]:
-    """The key that readings are encrypted to."""
-    return INTERFACE.view(one, "jointKey")
+def auditors_of(window: int) -> View[AuditorSet]:
+    """The auditors of a window."""
+    return INTERFACE.view(_auditor_set, "auditorsOf", window)
 
 
-def threshold() -> View[int]:
-    """How many auditors open a sum."""
-    return INTERFACE.view(one, "threshold")
+def auditor_set_count() -> View[int]:
+    """The number of sets so far, that of the genesis file included."""
+    return INTERFACE.view(one, "auditorSetCount")
+
+
+def auditor_set(number: int) -> View[AuditorSet]:
+    """A set by its number from 0, that of the genesis file."""
+    return INTERFACE.view(_auditor_set, "auditorSet", number)
+
+
+def joint_key_of(window: int) -> View[bytes]:
+    """The key that what is of a window is encrypted to."""
+    return INTERFACE.view(one, "jointKeyOf", window)
+
+
+def auditors_id(auditors: AuditorSet) -> View[bytes]:
+    """What members vote for: a hash of the set, the chain and the contract."""
+    return INTERFACE.view(one, "auditorsId", auditors.row)
 
 
 def feeder_meter() -> View[bytes]:
@@ -192,6 +252,10 @@ def request(chain_id: int, window: int, *, is_export: bool) -> bytes:
 def seal_message(chain_id: int, meter: bytes, quarter: int, *, is_export: bool) -> bytes:
     """Return what a meter's proof is bound to."""
     return _bound("gridpact/reading/v1", chain_id, ("address", meter), ("uint64", quarter), is_export)
+
+
+def _auditor_set(row: dict[str, Any]) -> AuditorSet:
+    return AuditorSet(**{**row, "auditors": tuple(Auditor(**auditor) for auditor in row["auditors"])})
 
 
 def _bound(label: str, chain_id: int, *parts: tuple[str, object] | bool) -> bytes:

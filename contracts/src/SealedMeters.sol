@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.30;
 
+import {Auditor, AuditorBook} from "./AuditorBook.sol";
 import {Claims} from "./Claims.sol";
-import {ContractDomain} from "./ContractDomain.sol";
 import {Schedule, WindowClock} from "./WindowClock.sol";
 
 /// @title Meters whose readings nobody can read, and the street's balance that everybody can check
@@ -11,19 +11,13 @@ import {Schedule, WindowClock} from "./WindowClock.sol";
 /// open one sum over all meters and nothing else; the contract checks it, and the feeder's reading stands beside it.
 /// @dev Sources: Mezquita et al., "Towards a Blockchain-Based Peer-to-Peer Energy Marketplace", section 4.2 (amounts
 /// hidden by commitments); Desmedt and Frankel 1989 (threshold ElGamal). Readings of a window add up as points.
-contract SealedMeters is ContractDomain, WindowClock {
+contract SealedMeters is AuditorBook {
     using Claims for Claims.Point;
 
     /// @notice A certified meter and its household.
     struct Meter {
         address meter;
         address household;
-    }
-
-    /// @notice An auditor: who sends its parts, and the public share behind them (33 bytes).
-    struct Auditor {
-        address account;
-        bytes publicShare;
     }
 
     /// @notice One direction of a quarter: ciphertext R and M, commitment C (33 bytes each), proof (128 bytes).
@@ -66,7 +60,6 @@ contract SealedMeters is ContractDomain, WindowClock {
     }
 
     uint256 public constant MAX_METERS = 128;
-    uint256 public constant MAX_AUDITORS = 16;
     uint256 private constant PROOF_BYTES = 128;
     uint256 private constant EQUALITY_BYTES = 64;
     /// @notice No sum of a window is as large: 128 meters of 100 kW for a day.
@@ -76,12 +69,9 @@ contract SealedMeters is ContractDomain, WindowClock {
     uint256 private constant R_EXPORT = 2;
     uint256 private constant M_EXPORT = 3;
 
-    bytes public jointKey;
-    uint16 public immutable threshold;
     address public immutable feederMeter;
     address[] private _meterList;
     mapping(address meter => address household) private _householdOf;
-    Auditor[] private _auditors;
     mapping(address meter => uint64) private _nextQuarter;
     mapping(address household => mapping(uint64 window => SealedReading)) private _readings;
     mapping(uint64 window => Balance) private _balances;
@@ -100,7 +90,7 @@ contract SealedMeters is ContractDomain, WindowClock {
     /// @notice What the feeder of the street brought and took back in a window.
     event FeederAttested(uint64 indexed window, uint64 importWh, uint64 exportWh);
 
-    /// @notice The genesis file's meters or auditors do not add up.
+    /// @notice The genesis file's meters do not add up.
     error InvalidSealing(string reason, uint256 index);
     /// @notice Only a certified meter may attest, with its own key.
     error NotASealedMeter(address sender);
@@ -128,15 +118,11 @@ contract SealedMeters is ContractDomain, WindowClock {
     constructor(
         Schedule memory schedule_,
         Meter[] memory meters,
-        Auditor[] memory auditors_,
-        bytes memory jointKey_,
-        uint16 threshold_,
-        address feederMeter_
-    ) WindowClock(schedule_) {
+        AuditorSet memory auditors_,
+        address feederMeter_,
+        address consortium
+    ) WindowClock(schedule_) AuditorBook(auditors_, consortium) {
         if (meters.length == 0 || meters.length > MAX_METERS) revert InvalidSealing("number of meters", meters.length);
-        if (auditors_.length > MAX_AUDITORS) revert InvalidSealing("too many auditors", auditors_.length);
-        if (threshold_ < 2 || threshold_ > auditors_.length) revert InvalidSealing("threshold", threshold_);
-        if (jointKey_.length != Claims.POINT_BYTES) revert InvalidSealing("joint key", 0);
         for (uint256 i = 0; i < meters.length; ++i) {
             (address meter, address household) = (meters[i].meter, meters[i].household);
             if (meter == address(0) || household == address(0)) revert InvalidSealing("a zero address", i);
@@ -144,12 +130,7 @@ contract SealedMeters is ContractDomain, WindowClock {
             _householdOf[meter] = household;
             _meterList.push(meter);
         }
-        for (uint256 i = 0; i < auditors_.length; ++i) {
-            if (auditors_[i].account == address(0)) revert InvalidSealing("an auditor without account", i);
-            if (auditors_[i].publicShare.length != Claims.POINT_BYTES) revert InvalidSealing("public share", i);
-            _auditors.push(auditors_[i]);
-        }
-        (jointKey, threshold, feederMeter) = (jointKey_, threshold_, feederMeter_);
+        feederMeter = feederMeter_;
     }
 
     /// @notice Attests one quarter; sent by the meter itself.
@@ -169,8 +150,9 @@ contract SealedMeters is ContractDomain, WindowClock {
         SealedReading storage reading = _readings[household][window];
         reading.quarters += 1;
         balance.quarters += 1;
-        _take(balance, reading.importWh, R_IMPORT, quarter, imported);
-        _take(balance, reading.exportWh, R_EXPORT, quarter, exported);
+        bytes memory jointKey = _setOf(window).jointKey;
+        _take(balance, reading.importWh, R_IMPORT, quarter, imported, jointKey);
+        _take(balance, reading.exportWh, R_EXPORT, quarter, exported, jointKey);
         emit SealedAttested(msg.sender, household, quarter, imported.points, exported.points);
     }
 
@@ -194,7 +176,8 @@ contract SealedMeters is ContractDomain, WindowClock {
         external
         onlyDirect
     {
-        if (auditor == 0 || auditor > _auditors.length || _auditors[auditor - 1].account != msg.sender) {
+        Auditor[] storage known = _setOf(window).auditors;
+        if (auditor == 0 || auditor > known.length || known[auditor - 1].account != msg.sender) {
             revert NotAnAuditor(msg.sender);
         }
         Balance storage balance = _requireClosed(window);
@@ -203,7 +186,7 @@ contract SealedMeters is ContractDomain, WindowClock {
                 && Claims.partHolds(
                     auditor,
                     request(window, i == 1),
-                    _auditors[auditor - 1].publicShare,
+                    known[auditor - 1].publicShare,
                     balance.sums[2 * i].load(),
                     parts[i],
                     proofs[i]
@@ -221,6 +204,7 @@ contract SealedMeters is ContractDomain, WindowClock {
         onlyDirect
     {
         Balance storage balance = _requireClosed(window);
+        uint16 threshold = _setOf(window).threshold;
         if (by.length != threshold) revert NotEnoughParts(window, by.length, threshold);
         uint64[2] memory amounts = [importWh, exportWh];
         uint256[] memory weights = new uint256[](by.length);
@@ -284,11 +268,6 @@ contract SealedMeters is ContractDomain, WindowClock {
         return (reading.importWh.load(), reading.exportWh.load(), reading.quarters);
     }
 
-    /// @notice The auditors, in the order of their numbers from 1.
-    function auditors() external view returns (Auditor[] memory) {
-        return _auditors;
-    }
-
     /// @notice The encrypted sums of a window: R, M of the imports, R, M of the exports.
     function sums(uint64 window) public view returns (bytes memory) {
         Balance storage balance = _balances[window];
@@ -312,7 +291,8 @@ contract SealedMeters is ContractDomain, WindowClock {
         Claims.Point storage reading,
         uint256 place,
         uint64 quarter,
-        Sealed calldata sealed_
+        Sealed calldata sealed_,
+        bytes memory jointKey
     ) private {
         bool isExport = place == R_EXPORT;
         if (

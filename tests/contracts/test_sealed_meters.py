@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -9,7 +10,17 @@ import pytest
 
 from contracts import system
 from contracts.bindings import sealed_meters
-from contracts.bindings.sealed_meters import BalanceOpened, PartGiven, Sealed, SealedAttested, WindowClosed
+from contracts.bindings.sealed_meters import (
+    Auditor,
+    AuditorsAppointed,
+    AuditorSet,
+    AuditorsVoted,
+    BalanceOpened,
+    PartGiven,
+    Sealed,
+    SealedAttested,
+    WindowClosed,
+)
 from privacy.auditors import (
     Ciphertext,
     Partial,
@@ -48,6 +59,14 @@ def sealing() -> dict[str, Any]:
             for name, public in zip(AUDITORS, PUBLIC, strict=True)
         ],
     }
+
+
+GENESIS_AUDITORS = AuditorSet(
+    0,
+    2,
+    G.point_to_bytes(JOINT_KEY),
+    tuple(Auditor(account(name), G.point_to_bytes(public)) for name, public in zip(AUDITORS, PUBLIC, strict=True)),
+)
 
 
 @cache
@@ -336,11 +355,11 @@ def test_the_feeder_attests_once_a_window_that_is_over(street: Street) -> None:
 
 
 def test_what_the_genesis_file_says_can_be_read(street: Street) -> None:
-    found = street.view(sealed_meters.auditors())
-    assert [each.account for each in found] == [account(name) for name in AUDITORS]
-    assert [each.public_share for each in found] == [G.point_to_bytes(public) for public in PUBLIC]
-    assert street.view(sealed_meters.joint_key()) == G.point_to_bytes(JOINT_KEY)
-    assert street.view(sealed_meters.threshold()) == 2
+    assert street.view(sealed_meters.auditors_of(0)) == GENESIS_AUDITORS
+    assert street.view(sealed_meters.auditors_of(2**64 - 1)) == GENESIS_AUDITORS
+    assert street.view(sealed_meters.auditor_set(0)) == GENESIS_AUDITORS
+    assert street.view(sealed_meters.auditor_set_count()) == 1
+    assert street.view(sealed_meters.joint_key_of(7)) == G.point_to_bytes(JOINT_KEY)
     assert street.view(sealed_meters.schedule()).quarter_length_s == QUARTER_S
     assert street.at(3, 5).view(sealed_meters.current_window()).window == 3
     assert street.view(sealed_meters.feeder_meter()) == account("feeder")
@@ -354,13 +373,20 @@ def test_what_the_genesis_file_says_can_be_read(street: Street) -> None:
         ("auditors", [], "threshold"),
         ("auditors", [sealing()["auditors"][0]] * 17, "too many auditors"),
         ("auditors", [{**sealing()["auditors"][0], "account": hexed(bytes(20))}] * 3, "an auditor without account"),
+        ("auditors", [sealing()["auditors"][0]] * 3, "an auditor twice"),
     ],
 )
 def test_auditors_that_do_not_add_up_are_refused(key: str, value: object, reason: str) -> None:
     with pytest.raises(Refused) as refusal:
         Street({**street_genesis(), "sealing": {**sealing(), key: value}})
-    assert refusal.value.error == "InvalidSealing"
+    assert refusal.value.error == "InvalidAuditors"
     assert refusal.value.values["reason"] == reason
+
+
+def test_a_street_without_meters_has_nothing_to_seal() -> None:
+    with pytest.raises(Refused) as refusal:
+        Street({**street_genesis(), "sealing": sealing(), "meters": []})
+    assert refusal.value.error == "InvalidSealing"
 
 
 @pytest.mark.parametrize("key", ["joint_key", "threshold", "feeder_meter", "auditors"])
@@ -372,3 +398,89 @@ def test_a_genesis_file_without_a_part_of_sealing_says_which(key: str) -> None:
     for bad in ("0x", 17, {"not": "a list"}):
         with pytest.raises(system.GenesisContractError, match=rf"sealing\.{key}"):
             system.genesis_deployments({**street_genesis(), "sealing": {**sealing(), key: bad}})
+
+
+# -- later auditors
+
+SETS_SLOT = 0
+LATER_DEALINGS = [
+    deal(G, secret(f"later dealer {name}"), 2, 2, random_bytes(f"later {name}")) for name in ("hal", "ivy")
+]
+LATER_KEY = G.sum(dealing.commitments[0] for dealing in LATER_DEALINGS)
+
+
+def later(from_window: int) -> AuditorSet:
+    """Two other auditors, both needed."""
+    shares = [G.sum(public_share(G, dealing.commitments, at) for dealing in LATER_DEALINGS) for at in (1, 2)]
+    auditors = tuple(
+        Auditor(account(name), G.point_to_bytes(share)) for name, share in zip(("hal", "ivy"), shares, strict=True)
+    )
+    return AuditorSet(from_window, 2, G.point_to_bytes(LATER_KEY), auditors)
+
+
+def vote(street: Street, member: str, auditors: AuditorSet) -> Sent:
+    return send(street, member, sealed_meters.vote_for_auditors(auditors))
+
+
+def test_more_than_half_of_the_members_appoint_auditors_from_a_window_on(street: Street) -> None:
+    street.at(1)
+    name = street.view(sealed_meters.auditors_id(later(3)))
+    for number, member in enumerate(("ann-member", "bob-member"), start=1):
+        sent = vote(street, member, later(3))
+        assert sent.only(AuditorsVoted) == AuditorsVoted(name, account(member), number, 3)
+        assert street.view(sealed_meters.auditors_of(3)) == GENESIS_AUDITORS
+    assert vote(street, "cat-member", later(3)).only(AuditorsAppointed) == AuditorsAppointed(3, 1, name)
+    assert street.view(sealed_meters.auditors_of(2)) == GENESIS_AUDITORS
+    assert street.view(sealed_meters.auditors_of(3)) == street.view(sealed_meters.auditor_set(1)) == later(3)
+    assert street.view(sealed_meters.joint_key_of(3)) == G.point_to_bytes(LATER_KEY)
+
+
+def test_a_window_is_sealed_to_and_opened_by_its_own_auditors(street: Street) -> None:
+    street.at(0)
+    for member in ("ann-member", "bob-member", "cat-member"):
+        vote(street, member, later(2))
+    attest_all(street, 0)
+    attest_all(street, 1)
+    street.at(3)
+    with refused("NotSealed", quarter=8):
+        attest(street, "ann", 8, 10)
+    for window in (0, 1):
+        send(street, "anyone", sealed_meters.close_window(window))
+    with refused("NotAnAuditor", sender=hexed(account("hal"))):
+        send(street, "hal", sealed_meters.give_part(0, 1, [b"", b""], [b"", b""]))
+    give(street, 1)
+    give(street, 3)
+    send(street, "anyone", sealed_meters.open_balance(0, IMPORT_WH, EXPORT_WH, [1, 3]))
+
+
+def test_votes_for_auditors_are_members_own_in_time_and_count_while_they_are_members(street: Street) -> None:
+    street.at(1)
+    for stranger in ("eve", "ann"):
+        with refused("NoVoteForAuditors", sender=hexed(account(stranger))):
+            vote(street, stranger, later(3))
+    with refused("CalledThroughContract"):
+        data = sealed_meters.vote_for_auditors(later(3))
+        street.send("ann-member", system.SEALED_METERS, data, origin=account("bob"))
+    vote(street, "ann-member", later(3))
+    with refused("NoVoteForAuditors", sender=hexed(account("ann-member"))):
+        vote(street, "ann-member", later(3))
+    for soon in (0, 1, 2):
+        with refused("AuditorsTooSoon", earliest_window=3):
+            vote(street, "ann-member", later(soon))
+    vote(street, "bob-member", later(3))
+    street.at(2)
+    with refused("AuditorsTooSoon", from_window=3, earliest_window=4):
+        vote(street, "cat-member", later(3))
+    for member in ("ann-member", "bob-member", "cat-member"):
+        vote(street, member, later(5))
+    with refused("AuditorsTooSoon", from_window=5, earliest_window=6):
+        vote(street, "dan-member", later(5))
+    with refused("InvalidAuditors", reason="threshold"):
+        vote(street, "dan-member", replace(later(6), threshold=1))
+
+
+def test_the_number_of_auditor_sets_is_bounded(street: Street) -> None:
+    street.state.set_storage(system.SEALED_METERS, SETS_SLOT, 256)
+    street.at(1)
+    with refused("InvalidAuditors", reason="too many sets"):
+        vote(street, "ann-member", later(2**63))
