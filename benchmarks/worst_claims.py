@@ -27,6 +27,16 @@ def _ring(columns: int, members: int) -> bytes:
     return claims.ring_claim(said, ring.sign(G, said, keys[0], 0, SAID))
 
 
+def _delivery(members: int) -> bytes:
+    keys = [[_secret(f"delivery {column} {member}") for column in range(2)] for member in range(members)]
+    points = [[*map(G.multiply_generator, row)] for row in keys]
+    rows = tuple((row[0], row[1], commit(G, 7, _secret(f"reading {at}"))) for at, row in enumerate(points))
+    delivered = commit(G, 7, _secret("delivered"))
+    statement = claims.delivery_statement(rows, delivered, SAID, SAID)
+    difference = G.scalar(_secret("reading 0") - _secret("delivered"))
+    return claims.delivery_claim(rows, delivered, SAID, SAID, ring.sign(G, statement, (*keys[0], difference), 0, SAID))
+
+
 def _note(members: int) -> bytes:
     keys, blindings = ([_secret(f"{what} {member}") for member in range(members)] for what in ("key", "blinding"))
     pairs = zip(keys, blindings, strict=True)
@@ -60,6 +70,7 @@ def worst_claims() -> Mapping[str, tuple[int, bytes]]:
     """Return (number of the precompiled contract, input) by name."""
     return {
         **{f"ring claim, {c} columns, {m} members": (0x4701, _ring(c, m)) for c in (1, 2, 3) for m in (2, 64)},
+        **{f"delivery claim, {m} members": (0x4701, _delivery(m)) for m in (2, 64)},
         **{f"note claim, {m} members": (0x4702, _note(m)) for m in (2, 64)},
         **{f"range claim, {c} of {b} bits": (0x4703, _range(b, c)) for b, c in ((8, 1), (64, 1), (64, 16))},
         **{f"sum of {n} terms, kind {k}": (0x4704, _sum(k, n)) for k in range(5) for n in (1, 200)},

@@ -7,6 +7,7 @@ length, and so what it costs, follows from its first `HEAD_BYTES`, before anythi
 | claim | bytes |
 |---|---|
 | ring | columns 1 ‖ members 2 ‖ scope 32 ‖ message 32 ‖ each member's points ‖ signature |
+| delivery | 4 ‖ members 2 ‖ scope 32 ‖ message 32 ‖ C' 33 ‖ each member's P, K, B (zeros for no reading) ‖ signature |
 | note | members 2 ‖ message 32 ‖ pseudo-output 33 ‖ each member's key 33 and commitment 33 ‖ CLSAG |
 | range | bits 1 ‖ commitments 1 ‖ message 32 ‖ the commitments ‖ proof |
 | possession | 1 ‖ role 1 ‖ domain 32 ‖ account 20 ‖ epoch 8 ‖ key 33 ‖ proof 64 |
@@ -40,6 +41,7 @@ from privacy.secp256k1 import POINT_BYTES, SECP256K1, Point
 
 HASH_BYTES: Final = 32
 COLUMNS: Final = {1: (ring.Column.RING,), 2: ring.KEYS, 3: (*ring.KEYS, ring.Column.DELIVERY)}
+DELIVERED: Final = 4  # the number of a ring claim whose third points are differences
 ROLES: Final = tuple(Role)
 POSSESSION, PART, SAME_AMOUNT = 1, 2, 3
 PLUS, MINUS, TIMES, TIMES_VALUE_BASE, TIMES_GENERATOR = range(5)
@@ -68,6 +70,10 @@ class _Reader:
     def point(self) -> Point:
         return _G.point_from_bytes_checked(self.take(POINT_BYTES))
 
+    def point_or_identity(self) -> Point:
+        raw = self.take(POINT_BYTES)
+        return _G.point_from_bytes_checked(raw) if any(raw) else _G.identity
+
     def scalar(self) -> Scalar:
         return _G.scalar_from_bytes_checked(self.take(SCALAR_BYTES))
 
@@ -77,6 +83,9 @@ class _Reader:
     @property
     def at_end(self) -> bool:
         return self._at == len(self._raw)
+
+
+Row = tuple[Point, Point, Point]  # a member's ring key, trace key, and commitment to its readings
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,16 +130,43 @@ def ring_claim(statement: ring.Statement[Point], signature: ring.RingSignature[P
     return head + said + b"".join(map(_points, statement.members)) + signature.to_bytes(_G)
 
 
+def delivery_statement(rows: Sequence[Row], delivered: Point, scope: bytes, message: bytes) -> ring.Statement[Point]:
+    """Return what a member signs whose meter reads what C' commits to: its third point is B − C', a commitment to zero.
+
+    Args:
+        rows: every member's P, K and B; B is the identity where a meter attested nothing.
+        delivered: C'.
+        scope: the window's.
+        message: everything else that is said.
+    """
+    members = tuple((ring_key, trace_key, _G.subtract(read, delivered)) for ring_key, trace_key, read in rows)
+    return ring.Statement(COLUMNS[3], members, scope, message)
+
+
+def delivery_claim(
+    rows: Sequence[Row], delivered: Point, scope: bytes, message: bytes, signature: ring.RingSignature[Point]
+) -> bytes:
+    """Return the claim that the meter of the member who says this reads what C' commits to.
+
+    Raises:
+        ValueError: scope or message is no hash of 32 bytes.
+    """
+    head = bytes((DELIVERED,)) + len(rows).to_bytes(NUMBER_BYTES, "big")
+    said = _hash(scope, "scope") + _hash(message, "message") + _points((delivered,))
+    return head + said + b"".join(map(_points, rows)) + signature.to_bytes(_G)
+
+
 def ring_shape(head: bytes) -> Shape | None:
     """Return the shape of a ring claim, with its columns and members; None if there is no such ring."""
     if len(head) < 1 + NUMBER_BYTES:
         return None
-    columns, members = head[0], int.from_bytes(head[1 : 1 + NUMBER_BYTES], "big")
-    if columns not in COLUMNS or members > ring.MAX_MEMBERS:
+    number, members = head[0], int.from_bytes(head[1 : 1 + NUMBER_BYTES], "big")
+    if number not in (*COLUMNS, DELIVERED) or members > ring.MAX_MEMBERS:
         return None
-    points = columns * members * POINT_BYTES
-    length = 1 + NUMBER_BYTES + 2 * HASH_BYTES + points + ring.signature_bytes(_G, columns, members)
-    return Shape(length, (columns, members))
+    columns = len(COLUMNS[min(number, len(COLUMNS))])
+    points = columns * members + (number == DELIVERED)
+    length = 1 + NUMBER_BYTES + 2 * HASH_BYTES + points * POINT_BYTES + ring.signature_bytes(_G, columns, members)
+    return Shape(length, (number, members))
 
 
 def ring_holds(raw: bytes) -> bool:
@@ -142,11 +178,20 @@ def _ring_holds(reader: _Reader) -> bool:
     shape = ring_shape(reader.take(1 + NUMBER_BYTES))
     if shape is None:
         return False
-    columns, members = COLUMNS[shape.numbers[0]], shape.numbers[1]
+    number, members = shape.numbers
     scope, message = reader.take(HASH_BYTES), reader.take(HASH_BYTES)
-    points = tuple(tuple(reader.point() for _ in columns) for _ in range(members))
-    signature = ring.signature_from_bytes_checked(_G, reader.rest(), len(columns), members)
-    return ring.verify(_G, ring.Statement(columns, points, scope, message), signature)
+    if number == DELIVERED:
+        delivered = reader.point()
+        rows = tuple((reader.point(), reader.point(), reader.point_or_identity()) for _ in range(members))
+        statement = delivery_statement(rows, delivered, scope, message)
+        if any(_G.is_identity(points[-1]) for points in statement.members):
+            return False
+    else:
+        columns = COLUMNS[number]
+        points = tuple(tuple(reader.point() for _ in columns) for _ in range(members))
+        statement = ring.Statement(columns, points, scope, message)
+    signature = ring.signature_from_bytes_checked(_G, reader.rest(), len(statement.columns), members)
+    return ring.verify(_G, statement, signature)
 
 
 # -- one of these notes is spent

@@ -9,7 +9,7 @@ from privacy import claims
 from privacy.envelopes import BIN_NOTES, RANGE_BITS, SPENDS
 
 GAS_CLAIM: Final = 6_000
-GAS_MEMBER: Final = {1: 4_500, 2: 5_500, 3: 7_000}  # of a ring, by its columns
+GAS_MEMBER: Final = {1: 4_500, 2: 5_500, 3: 7_000, claims.DELIVERED: 7_500}  # of a ring, by its number
 GAS_NOTE_MEMBER: Final = 9_000  # its key is hashed to the curve, if nobody asked for it lately
 GAS_EQUALITY: Final = {claims.POSSESSION: 6_000, claims.PART: 6_000, claims.SAME_AMOUNT: 12_000}
 GAS_RANGE, GAS_RANGE_BIT = 30_000, 2_200

@@ -72,7 +72,7 @@ def hash_to_point(frame: Any) -> Any:
 
 PROOFS: Final[Mapping[int, Precompile]] = {
     0x4701: _checked(
-        claims.ring_shape, lambda columns, members: GAS_CLAIM + GAS_MEMBER[columns] * members, claims.ring_holds
+        claims.ring_shape, lambda number, members: GAS_CLAIM + GAS_MEMBER[number] * members, claims.ring_holds
     ),
     0x4702: _checked(claims.note_shape, lambda members, _: GAS_CLAIM + GAS_NOTE_MEMBER * members, claims.note_holds),
     0x4703: _checked(claims.range_shape, lambda bits, _: GAS_RANGE + GAS_RANGE_BIT * bits, claims.range_holds),

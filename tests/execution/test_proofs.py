@@ -17,6 +17,7 @@ PRICES = {
     "ring of one column": 6_000 + 3 * 4_500,
     "ring of two columns": 6_000 + 3 * 5_500,
     "ring of three columns": 6_000 + 3 * 7_000,
+    "delivery": 6_000 + 3 * 7_500,
     "note": 6_000 + 3 * 9_000,
     "range": 30_000 + 2_200 * 16,
     "possession": 6_000,

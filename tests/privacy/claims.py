@@ -25,6 +25,20 @@ def ring_claim(columns: int, members: int = 3) -> bytes:
     return claims.ring_claim(said, ring.sign(G, said, keys[1], 1, random_bytes("ring")))
 
 
+def delivery_claim(members: int = 3, signer: int = 1, read: tuple[int, ...] = (0, 500, 70), told: int = 500) -> bytes:
+    """A member says what its meter reads; who read nothing (0) has no commitment."""
+    keys = [[secret(f"delivery {column} of {member}") for column in range(2)] for member in range(members)]
+    points = [[*map(G.multiply_generator, row)] for row in keys]
+    amounts = [read[at % len(read)] for at in range(members)]
+    readings = [commit(G, wh, secret(f"reading {at}")) if wh else G.identity for at, wh in enumerate(amounts)]
+    rows = tuple((row[0], row[1], reading) for row, reading in zip(points, readings, strict=True))
+    delivered = commit(G, told, secret("delivered"))
+    said = claims.delivery_statement(rows, delivered, SCOPE, MESSAGE)
+    difference = G.scalar(secret(f"reading {signer}") * bool(read[signer]) - secret("delivered"))
+    signature = ring.sign(G, said, (*keys[signer], difference), signer, random_bytes("delivery"))
+    return claims.delivery_claim(rows, delivered, SCOPE, MESSAGE, signature)
+
+
 def note_claim(members: int = 3) -> bytes:
     keys, blindings = ([secret(f"{what} {member}") for member in range(members)] for what in ("key", "blinding"))
     notes = tuple(
@@ -79,6 +93,7 @@ def good() -> Mapping[str, tuple[int, bytes]]:
         "ring of one column": (0x4701, ring_claim(1)),
         "ring of two columns": (0x4701, ring_claim(2)),
         "ring of three columns": (0x4701, ring_claim(3)),
+        "delivery": (0x4701, delivery_claim()),
         "note": (0x4702, note_claim()),
         "range": (0x4703, range_claim(3, 200)),
         "possession": (0x4705, possession_claim()),

@@ -13,7 +13,7 @@ from privacy.commitment import value_base
 from privacy.group import Scalar
 from privacy.ring import MAX_MEMBERS
 from privacy.secp256k1 import ORDER, SECP256K1
-from tests.privacy.claims import all_terms, good, range_claim
+from tests.privacy.claims import all_terms, delivery_claim, good, range_claim
 from tests.privacy.keys import secret
 
 G = SECP256K1
@@ -33,6 +33,7 @@ NAMES = (
     "ring of one column",
     "ring of two columns",
     "ring of three columns",
+    "delivery",
     "note",
     "range",
     "possession",
@@ -87,7 +88,7 @@ def test_arbitrary_bytes_are_no_claim_and_raise_nothing(raw: bytes, number: int)
 
 def test_what_there_is_not_has_no_shape() -> None:
     many = (MAX_MEMBERS + 1).to_bytes(2, "big")
-    for head in (b"", b"\1", b"\0\0\2", b"\4\0\2", b"\1" + many):
+    for head in (b"", b"\1", b"\0\0\2", b"\5\0\2", b"\4\0", b"\1" + many):
         assert claims.ring_shape(head) is None
     for head in (b"", b"\0", many):
         assert claims.note_shape(head) is None
@@ -108,6 +109,30 @@ def test_a_range_claims_bits_cannot_be_less() -> None:
     raw = range_claim(200, bits=16)
     assert claims.range_holds(raw)
     assert not claims.range_holds(b"\x08" + raw[1:])
+
+
+# -- deliveries
+
+
+def test_who_read_nothing_says_so_too() -> None:
+    assert claims.ring_holds(delivery_claim(signer=0, told=0))
+
+
+def test_a_member_cannot_say_another_reading_than_its_own() -> None:
+    for signer, told in ((1, 501), (1, 70), (0, 1)):
+        with pytest.raises(ValueError, match="secrets that are not those"):
+            delivery_claim(signer=signer, told=told)
+
+
+def test_a_delivery_that_is_a_members_very_commitment_or_none_does_not_hold() -> None:
+    raw = delivery_claim()
+    at = 3 + 32 + 32
+    readings = [at + 33 + 99 * member + 66 for member in range(3)]
+    assert raw[readings[0] : readings[0] + 33] == bytes(33)
+    assert not claims.ring_holds(raw[:at] + bytes(33) + raw[at + 33 :])
+    for place in readings[1:]:
+        assert not claims.ring_holds(raw[:at] + raw[place : place + 33] + raw[at + 33 :])
+        assert not claims.ring_holds(raw[:place] + bytes(33) + raw[place + 33 :])
 
 
 # -- sums
