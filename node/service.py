@@ -50,7 +50,7 @@ from node.driver.events import (
 )
 from node.driver.signer import LocalSigner
 from node.evidence import Reporter
-from node.execution import Loop
+from node.execution import Loop, proofs
 from node.genesis import Genesis, load_genesis
 from node.gossip import Gossip
 from node.keys import load_key, read_passphrase
@@ -172,6 +172,7 @@ class Validator:
         """
         following: asyncio.Task[None] | None = None
         try:
+            self._chain_thread.submit(proofs.warm)
             await self._listen()
             log.info("validator runs", extra={"node_key": self._node_key, "height": self._driver.height})
             if self._driver.warning is not None:

@@ -138,8 +138,9 @@ def clsag_from_bytes_checked(group: Group[P], raw: bytes, members: int) -> Clsag
     Raises:
         InvalidEncoding: anything else, or another length.
     """
-    if len(raw) != clsag_bytes(group, members):
-        raise InvalidEncoding("CLSAG", raw, f"{clsag_bytes(group, members)} bytes for {members} members")
+    if not MIN_MEMBERS <= members <= MAX_MEMBERS or len(raw) != clsag_bytes(group, members):
+        expected = f"{clsag_bytes(group, members)} bytes for {members} members, of {MIN_MEMBERS} to {MAX_MEMBERS}"
+        raise InvalidEncoding("CLSAG", raw, expected)
     size, split = group.point_bytes, IMAGES * group.point_bytes
     image, auxiliary = (group.point_from_bytes_checked(raw[at : at + size]) for at in (0, size))
     challenge, *responses = (

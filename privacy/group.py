@@ -65,6 +65,7 @@ class Group(ABC, Generic[P]):
         Raises:
             InvalidEncoding: of another length, or not below the order.
         """
+        raw = bytes(raw)
         number = int.from_bytes(raw, "big")
         if len(raw) != SCALAR_BYTES or number >= self.order:
             raise InvalidEncoding("scalar", raw, f"{SCALAR_BYTES} bytes below the order of {self.name}")

@@ -158,6 +158,14 @@ def _labelled_bases(group: Group[Any], length: int) -> tuple[tuple[Any, ...], tu
     return left, right
 
 
+def warm(group: Group[Any]) -> None:
+    """Hash all bases that a verifier can need, 64 bits × 16 commitments, so that no first proof pays for them."""
+    length = min(BITS)
+    while length <= max(BITS) * MAX_COMMITMENTS:
+        TRANSCRIPT.bases(group, length)
+        length *= 2
+
+
 def rounds_of(statement: Statement[P]) -> int:
     """Return how often the vectors of a proof are halved."""
     return statement.length.bit_length() - 1

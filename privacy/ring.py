@@ -90,7 +90,8 @@ def signature_from_bytes_checked(group: Group[P], raw: bytes, columns: int, memb
     Raises:
         InvalidEncoding: anything else, or another length.
     """
-    if len(raw) != signature_bytes(group, columns, members):
+    possible = 1 <= columns <= len(Column) and MIN_MEMBERS <= members <= MAX_MEMBERS
+    if not possible or len(raw) != signature_bytes(group, columns, members):
         expected = f"{signature_bytes(group, columns, members)} bytes for {columns} columns and {members} members"
         raise InvalidEncoding("ring signature", raw, expected)
     split = columns * group.point_bytes

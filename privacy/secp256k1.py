@@ -69,6 +69,7 @@ class Secp256k1(Group[Point]):
         Raises:
             InvalidEncoding: of another length or form, or not on the curve.
         """
+        raw = bytes(raw)  # a bytearray or a memoryview counts for the bytes that it holds now
         struct = ffi.new("secp256k1_pubkey *")
         if (
             len(raw) != POINT_BYTES
@@ -76,7 +77,7 @@ class Secp256k1(Group[Point]):
             or not lib.secp256k1_ec_pubkey_parse(_CONTEXT, struct, raw, POINT_BYTES)
         ):
             raise InvalidEncoding("point", raw, "the compressed form of a point of secp256k1, 33 bytes")
-        return Point(struct, bytes(raw))
+        return Point(struct, raw)
 
     def multiply(self, scalar: Scalar, point: Point) -> Point:
         """Return s·P."""

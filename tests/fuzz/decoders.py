@@ -44,11 +44,16 @@ from node.gossip import decode_transactions, encode_batches
 from node.p2p.frames import Channel, Hello, InvalidFrame, decode_frame, decode_hello, encode_frame
 from node.rules import RuleBook
 from node.state.trie import list_root
-from privacy import claims
+from privacy import claims, clsag, range_proof, ring
+from privacy.auditors import ciphertext_from_bytes_checked, same_amount_from_bytes_checked
+from privacy.equality import difference_from_bytes_checked, equality_from_bytes_checked
+from privacy.group import InvalidEncoding
+from privacy.secp256k1 import SECP256K1
 from tests.consensus.machine import BLOCK, BODY, Machine
 from tests.node.chains import sign_transaction
 from tests.node.samples import account_key, sample_genesis
 from tests.privacy.claims import all_terms, good
+from tests.privacy.make_vectors import MEMBERS, written
 
 SUM = 0x4704
 CLAIMS: Mapping[int, Callable[[bytes], Any]] = {
@@ -197,7 +202,38 @@ def decoders() -> Mapping[str, Decoder]:
         ),
         "rlp": Decoder(rlp.decode, bad_rlp, rlp.encode, (rlp.encode([b"dog", [b"", b"cat"], b"x" * 80]),)),
         "proof": Decoder(_proof, (InvalidProof,), None, (b"{}",)),
+        **_privacy(),
         **{f"claim {number:#x}": Decoder(holds, (), None, _claims(number)) for number, holds in CLAIMS.items()},
+    }
+
+
+def _privacy() -> dict[str, Decoder]:
+    """Return what reads the proofs inside of claims, with a committed one each."""
+    group, refusals = SECP256K1, (InvalidEncoding,)
+    range_statement = range_proof.Statement((group.generator,), 8)
+    reads: dict[str, Callable[[bytes], Any]] = {
+        "ring of two columns": lambda raw: ring.signature_from_bytes_checked(group, raw, 2, MEMBERS),
+        "clsag": lambda raw: clsag.clsag_from_bytes_checked(group, raw, MEMBERS),
+        "range single": lambda raw: range_proof.range_proof_from_bytes_checked(group, raw, range_statement),
+        "equality": lambda raw: equality_from_bytes_checked(group, raw),
+        "difference": lambda raw: difference_from_bytes_checked(group, raw),
+        "same amount": lambda raw: same_amount_from_bytes_checked(group, raw),
+    }
+    found = {
+        f"proof: {name}": Decoder(
+            read, refusals, lambda proof: bytes(proof.to_bytes(group)), (bytes.fromhex(written(name)["proof"]),)
+        )
+        for name, read in reads.items()
+    }
+    ciphertext = bytes.fromhex(written("same amount")["ciphertext"])
+    point, scalar = bytes.fromhex(written("stealth")["key"]), bytes.fromhex(written("stealth")["viewing"])
+    return {
+        **found,
+        "ciphertext": Decoder(
+            lambda raw: ciphertext_from_bytes_checked(group, raw), refusals, lambda c: c.to_bytes(group), (ciphertext,)
+        ),
+        "point": Decoder(group.point_from_bytes_checked, refusals, group.point_to_bytes, (point,)),
+        "scalar": Decoder(group.scalar_from_bytes_checked, refusals, group.scalar_to_bytes, (scalar,)),
     }
 
 

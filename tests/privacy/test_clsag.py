@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 
@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from privacy import clsag
+from privacy.claims import note_claim, note_holds
 from privacy.clsag import (
     TRANSCRIPT,
     Clsag,
@@ -30,7 +31,7 @@ from privacy.commitment import commit
 from privacy.group import Group, InvalidEncoding, Scalar
 from privacy.secp256k1 import ORDER, SECP256K1, Point
 from tests.privacy.ed25519_monero import MONERO, hash_to_scalar
-from tests.privacy.keys import random_bytes, secret
+from tests.privacy.keys import LOGARITHMS, random_bytes, secret
 from tests.privacy.monero_transaction import InvalidTransaction, transaction_from_bytes_checked
 from tests.privacy.plain_secp256k1 import PLAIN
 from tests.privacy.vectors import read_json
@@ -116,14 +117,33 @@ def test_a_note_spent_twice_shows_and_nothing_else_links() -> None:
     assert again.auxiliary != first.auxiliary
 
 
-def test_the_image_of_a_key_is_of_unknown_logarithm() -> None:
-    """Were Hp(P) = h·G with h known, everyone could compute h·P_i and name the note that was spent."""
-    _, good = signed()
+def test_an_image_over_a_base_of_known_logarithm_names_the_note(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With Hp(P) = h(P)·G, everyone computes h(P_i)·P_i; so the base is the RFC's point, and no hash times G."""
+
+    def named(signature: Clsag[Point], logarithms: Sequence[Callable[[bytes], Scalar]]) -> set[int]:
+        keys = {member: note(G, member).key for member in range(4)}
+        return {
+            member
+            for member, key in keys.items()
+            for logarithm in logarithms
+            if G.multiply(logarithm(G.point_to_bytes(key)), key) == signature.image
+        }
+
+    assert named(signed(4, 1)[1], LOGARITHMS) == set()
     for member in range(4):
         key = note(G, member).key
-        hashed = G.scalar(int.from_bytes(G.point_to_bytes(key), "big"))
-        assert image_base(G, key) != G.multiply_generator(hashed)
-        assert G.multiply(hashed, key) != good.image
+        encoded = G.point_to_bytes(key)
+        rfc = PLAIN.hash_to_point("key-image", encoded)
+        assert G.point_to_bytes(image_base(G, key)) == PLAIN.point_to_bytes(rfc)
+        assert image_base(G, key) not in {G.multiply_generator(each(encoded)) for each in LOGARITHMS}
+    for logarithm in LOGARITHMS:
+        with monkeypatch.context() as patch:
+            patch.setattr(
+                clsag,
+                "image_base",
+                lambda group, key, h=logarithm: group.multiply_generator(h(group.point_to_bytes(key))),
+            )
+            assert named(signed(4, 1)[1], [logarithm]) == {1}
 
 
 def test_a_repeated_seed_gives_no_key_away() -> None:
@@ -209,6 +229,40 @@ def test_all_is_bound_by_each_challenge() -> None:
     rounds = {drawn.next_challenge(*each) for each in ((point, point), (point, good.image), (good.image, point))}
     resaid = TRANSCRIPT.draw(G, replace(said, message=b"another"), good.image, good.auxiliary)
     assert len({*rounds, resaid.next_challenge(point, point)}) == 4
+
+
+@pytest.mark.parametrize("bad", ["identity commitment", "identity key", "a key twice"])
+def test_one_bad_note_freezes_its_bin_so_a_pool_must_refuse_it(bad: str) -> None:
+    """No other note of that bin can be spent any more: not a theft, but a way to lock up fifteen others' money."""
+    said, own = statement(G, 4, 1), owned(G, 1)
+    notes = {
+        "identity commitment": replace(said.members[3], commitment=G.identity),
+        "identity key": replace(said.members[3], key=G.identity),
+        "a key twice": replace(said.members[3], key=said.members[0].key),
+    }
+    frozen = replace(said, members=(*said.members[:3], notes[bad]))
+    with pytest.raises(ValueError, match="no verifier"):
+        sign(G, frozen, own, 1, random_bytes("frozen"))
+    base = image_base(G, said.members[1].key)
+    forced = forge(frozen, own, 1, (G.multiply(own.key, base), G.multiply(own.blinding, base)))
+    assert not verify(G, frozen, forced)
+
+
+@pytest.mark.parametrize("raw", [bytes(33), b"\2" + bytes(32), b"\2" + b"\xff" * 32, b"\4" + bytes(32)])
+def test_a_note_that_is_no_point_freezes_its_bin_too(raw: bytes) -> None:
+    said = statement(G, 4, 1, bytes(32))
+    claim = note_claim(said, sign(G, said, owned(G, 1), 1, random_bytes("frozen")))
+    assert note_holds(claim)
+    last = 2 + 32 + 33 + 3 * 66
+    for place in (last, last + 33):  # its key, its commitment
+        assert not note_holds(claim[:place] + raw + claim[place + 33 :])
+
+
+@pytest.mark.parametrize("members", [-1, 0, 1, -2, 2**20])
+def test_a_number_of_members_that_no_ring_has_is_no_encoding(members: int) -> None:
+    for length in (0, 2, 66, 98, 130, len(signed()[1].to_bytes(G))):
+        with pytest.raises(InvalidEncoding, match="expected"):
+            clsag_from_bytes_checked(G, b"\2" * length, members)
 
 
 def test_a_key_that_occurs_twice_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -95,6 +97,26 @@ def test_any_bytes_are_a_point_for_both_or_for_none(raw: bytes) -> None:
             PLAIN.point_from_bytes_checked(raw)
     else:
         assert SECP256K1.point_to_bytes(found) == raw == PLAIN.point_to_bytes(PLAIN.point_from_bytes_checked(raw))
+
+
+@pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
+def test_bytes_of_any_kind_are_read_and_refused_alike(kind: Callable[[bytes], Any]) -> None:
+    point = SECP256K1.point_from_bytes_checked(kind(G))
+    assert point == SECP256K1.generator
+    assert type(SECP256K1.point_to_bytes(point)) is bytes
+    assert SECP256K1.scalar_from_bytes_checked(kind(b"\0" * 31 + b"\5")) == 5
+    for bad in (b"", bytes(33), b"\xff" * 33):
+        with pytest.raises(InvalidEncoding):
+            SECP256K1.point_from_bytes_checked(kind(bad))
+        with pytest.raises(InvalidEncoding):
+            SECP256K1.scalar_from_bytes_checked(kind(bad))
+
+
+def test_a_point_keeps_its_bytes_when_those_it_was_read_from_change() -> None:
+    raw: Any = bytearray(G)
+    point = SECP256K1.point_from_bytes_checked(cast(bytes, memoryview(raw)))
+    raw[1] ^= 1
+    assert SECP256K1.point_to_bytes(point) == G
 
 
 @pytest.mark.parametrize("number", [ORDER, ORDER + 1, 2**256 - 1])

@@ -57,6 +57,19 @@ def proved(*amounts: int, bits: int = 8, message: bytes = b"") -> tuple[Statemen
     return said, prove(G, said, openings(*amounts), random_bytes("prove"))
 
 
+def test_after_warming_no_statement_hashes_a_base(monkeypatch: pytest.MonkeyPatch) -> None:
+    range_proof.warm(G)
+
+    def unexpected(*_: object) -> Point:
+        raise AssertionError("a base is hashed")
+
+    monkeypatch.setattr(type(G), "hash_to_point", unexpected)
+    for bits in BITS:
+        for count in range(1, MAX_COMMITMENTS + 1):
+            said = Statement((G.generator,) * count, bits)
+            assert [len(each) for each in TRANSCRIPT.bases(G, said.length)] == [said.length] * 2
+
+
 @pytest.mark.parametrize("amounts", [(0,), (255,), (1, 254), (3, 0, 255), (7, 7, 7, 7)])
 def test_amounts_in_range_are_proved_together(amounts: tuple[int, ...]) -> None:
     said, proof = proved(*amounts)

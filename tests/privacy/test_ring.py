@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 import pytest
@@ -13,7 +13,7 @@ from privacy import ring
 from privacy.group import InvalidEncoding, Scalar
 from privacy.ring import Column, RingSignature, Statement, image, sign, signature_from_bytes_checked, verify
 from privacy.secp256k1 import ORDER, SECP256K1, Point
-from tests.privacy.keys import random_bytes, secret
+from tests.privacy.keys import LOGARITHMS, random_bytes, secret
 from tests.privacy.plain_secp256k1 import PLAIN
 
 BOTH = (Column.TRACE, Column.RING)
@@ -287,27 +287,84 @@ def test_c_both_hashes_bind_all_images(monkeypatch: pytest.MonkeyPatch) -> None:
     assert slandering.images[0] == victim
 
 
-def test_e_nothing_derived_from_long_term_keys_repeats_across_windows() -> None:
+def shown(signature: RingSignature[Point]) -> set[bytes]:
+    """Return all points and scalars that a signature shows."""
+    points = {*map(SECP256K1.point_to_bytes, signature.images)}
+    return points | {SECP256K1.scalar_to_bytes(each) for each in (signature.challenge, *signature.responses)}
+
+
+@pytest.mark.parametrize("randomness", ["the same every time", None])
+def test_e_nothing_derived_from_long_term_keys_repeats_across_windows(randomness: str | None) -> None:
+    """Not one point or scalar, for any member, in any two of twenty windows; nor the keys themselves."""
     secrets = keys(4, BOTH)
-    seen: set[bytes] = set()
+    seen = {SECP256K1.point_to_bytes(point) for row in statement(secrets, BOTH).members for point in row}
     for window in range(20):
         said = replace(statement(secrets, BOTH), scope=b"window %d" % window)
-        signature = sign(SECP256K1, said, secrets[1], 1, random_bytes("the same every time"))
-        parts = {*map(SECP256K1.point_to_bytes, signature.images)}
-        parts |= {SECP256K1.scalar_to_bytes(each) for each in (signature.challenge, *signature.responses)}
-        assert not parts & seen
-        seen |= parts
+        for member in range(4):
+            chance = random_bytes(randomness or f"{window} {member}")
+            parts = shown(sign(SECP256K1, said, secrets[member], member, chance))
+            assert not parts & seen
+            seen |= parts
 
 
-def test_a_key_image_of_known_logarithm_would_break_it_so_the_base_is_hashed_to_the_curve() -> None:
-    """Were Hp(s) = h·G with h known, everyone could compute D_i = h·P_i and name the signer."""
-    secrets = keys(4, BOTH)
-    _, good = signed()
+def test_e_who_steals_rotated_keys_learns_nothing_of_windows_before() -> None:
+    """A stolen x or k names its owner in every past scope of those keys; after a rotation, in none of them."""
+    old, new = keys(4, BOTH), [[secret(f"rotated {column} {member}") for column in BOTH] for member in range(4)]
+    scopes = [b"window %d" % window for window in range(6)]
+    ledger = [
+        sign(SECP256K1, replace(statement(held, BOTH), scope=scope), held[1], 1, random_bytes("rotation"))
+        for scope, held in zip(scopes, [old] * 3 + [new] * 3, strict=True)
+    ]
+
+    def named(stolen: list[Scalar]) -> list[int]:
+        """Return the windows in which a thief of these secrets recognises an image."""
+        images = [{image(SECP256K1, each, scope) for each in stolen} for scope in scopes]
+        return [
+            at for at, (found, signature) in enumerate(zip(images, ledger, strict=True)) if found & {*signature.images}
+        ]
+
+    assert named(old[1]) == [0, 1, 2]
+    assert named(new[1]) == [3, 4, 5]
+    assert named(old[1][:1]) == [0, 1, 2]  # k alone, x alone
+    assert named(old[1][1:]) == [0, 1, 2]
+    assert named(old[2]) == []
+
+
+def test_e_keys_that_were_rotated_away_sign_no_more() -> None:
+    old, new = keys(4, BOTH), [[secret(f"rotated {column} {member}") for column in BOTH] for member in range(4)]
+    said = statement(new, BOTH)
+    with pytest.raises(ValueError, match="not those of the member"):
+        sign(SECP256K1, said, old[1], 1, random_bytes("old"))
+    images = (image(SECP256K1, old[1][0], SCOPE), image(SECP256K1, old[1][1], SCOPE))
+    assert not verify(SECP256K1, said, forge(said, old[1], 1, images))
+
+
+def test_an_image_over_a_base_of_known_logarithm_names_the_signer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With Hp(s) = h·G, everyone computes h·P_i; so the base is the RFC's point, and no hash of s times G."""
+    rows = statement(keys(4, BOTH), BOTH).members
+
+    def named(images: Sequence[Point], logarithm: Scalar) -> set[int]:
+        own = {at: {SECP256K1.multiply(logarithm, point) for point in row} for at, row in enumerate(rows)}
+        return {at for at, found in own.items() if found & {*images}}
+
     base = ring.scope_base(SECP256K1, SCOPE)
-    hashed = SECP256K1.scalar(int.from_bytes(SCOPE, "big"))
-    assert base != SECP256K1.multiply_generator(hashed)
-    for own in secrets:
-        assert SECP256K1.multiply(hashed, SECP256K1.multiply_generator(own[1])) not in good.images
+    assert SECP256K1.point_to_bytes(base) == PLAIN.point_to_bytes(PLAIN.hash_to_point("scope", SCOPE))
+    honest = signed()[1].images
+    for hashed in (each(SCOPE) for each in LOGARITHMS):
+        assert base != SECP256K1.multiply_generator(hashed)
+        assert named(honest, hashed) == set()
+        with monkeypatch.context() as patch:
+            patch.setattr(ring, "scope_base", lambda group, scope, h=hashed: group.multiply_generator(h))
+            assert named(signed()[1].images, hashed) == {1}
+
+
+@pytest.mark.parametrize(
+    ("columns", "members"), [(0, 4), (-1, 1), (-1, 4), (2, 0), (2, 1), (2, -1), (4, 4), (1, 2**20)]
+)
+def test_numbers_that_no_ring_has_are_no_encoding(columns: int, members: int) -> None:
+    for length in (0, 31, 33, 66, 98, ring.signature_bytes(SECP256K1, columns, members) % 4_096):
+        with pytest.raises(InvalidEncoding, match="expected"):
+            signature_from_bytes_checked(SECP256K1, b"\2" * length, columns, members)
 
 
 # -- the delivery pair

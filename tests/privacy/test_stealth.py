@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import pytest
 from eth_hash.auto import keccak
+from eth_keys.datatypes import PublicKey
 from hypothesis import given
 from hypothesis import strategies as st
 
 from privacy.group import Scalar
 from privacy.secp256k1 import ORDER, SECP256K1
 from privacy.stealth import MetaAddress, OneTimeKey, amount_key, belongs, derive, shared_secret, spending_secret
-from tests.privacy.keys import secret
+from tests.privacy.keys import LOGARITHMS, secret
+from tests.privacy.make_vectors import written
 from tests.privacy.plain_secp256k1 import PLAIN
 
 G = SECP256K1
@@ -40,10 +42,48 @@ def test_the_equations_of_the_paper() -> None:
     assert G.multiply_generator(spending_secret(G, s, s, output.ephemeral)) == output.key
 
 
-def test_whoever_sees_two_payments_cannot_tell_that_they_have_one_recipient() -> None:
-    first, second = (derive(G, META, secret(name)) for name in ("one", "two"))
-    assert first.key != second.key
-    assert first.ephemeral != second.ephemeral
+def test_payments_to_one_recipient_share_no_point_and_no_simple_relation() -> None:
+    """Whoever has all outputs and the meta-address finds no point twice, also not among differences and sums."""
+    outputs = [derive(G, META, secret(f"payment {at}")) for at in range(20)]
+    points = [point for each in outputs for point in (each.key, each.ephemeral)]
+    known = [META.spending, META.viewing, G.generator, G.identity]
+    assert len({*points, *known}) == len(points) + len(known)
+    related = [G.subtract(left, right) for left in points for right in points if left is not right]
+    related += [G.subtract(left, right) for left in points for right in known[:2]]
+    related += [G.sum((left, right)) for place, left in enumerate(points) for right in points[:place]]
+    assert len({*related, *points, *known}) == len(related) + len(points) + len(known)
+
+
+def test_the_meta_address_alone_finds_no_payment() -> None:
+    """P − S is the F of a payment, but what hashes to it takes v, or r: neither a public key nor its bytes will do."""
+    outputs = [derive(G, META, secret(f"payment {at}")) for at in range(20)]
+    publics = (META.spending, META.viewing, G.generator)
+    for output in outputs:
+        factor = G.subtract(output.key, META.spending)
+        for public in (*publics, output.ephemeral, output.key):
+            for logarithm in LOGARITHMS:
+                guess = logarithm(G.point_to_bytes(public))
+                assert G.multiply_generator(guess) != factor
+                assert not belongs(G, guess, META.spending, output)
+    assert all(belongs(G, VIEW, META.spending, output) for output in outputs)
+
+
+@pytest.mark.parametrize("case", written("erc5564")["cases"], ids=lambda case: case["viewTag"])
+def test_an_independent_sdks_keys_and_addresses(case: dict[str, str]) -> None:
+    """ScopeLift's SDK, with fixed ephemeral keys; the file says which version, and how the keys were made."""
+    spend, view, ephemeral, private = (
+        G.scalar_from_bytes_checked(bytes.fromhex(case[f"{name}PrivateKey"][2:]))
+        for name in ("spending", "viewing", "ephemeral", "stealth")
+    )
+    meta = MetaAddress(G.multiply_generator(spend), G.multiply_generator(view))
+    raws = [G.point_to_bytes(meta.spending), *([] if spend == view else [G.point_to_bytes(meta.viewing)])]
+    assert case["stealthMetaAddressURI"] == f"st:eth:0x{b''.join(raws).hex()}"
+    output = derive(G, meta, ephemeral)
+    assert G.point_to_bytes(output.ephemeral).hex() == case["ephemeralPublicKey"][2:]
+    assert output.view_tag == int(case["viewTag"], 16)
+    assert spending_secret(G, view, spend, output.ephemeral) == private
+    assert G.multiply_generator(private) == output.key
+    assert PublicKey.from_compressed_bytes(G.point_to_bytes(output.key)).to_checksum_address() == case["stealthAddress"]
 
 
 def test_the_view_tag_passes_over_nearly_all_foreign_payments() -> None:
