@@ -194,6 +194,11 @@ def sealed_reading(household: bytes, window: int) -> View[SealedReading]:
     return INTERFACE.view(SealedReading, "sealedReading", household, window)
 
 
+def next_quarter(meter: bytes) -> View[int]:
+    """The first quarter that `meter` may still attest."""
+    return INTERFACE.view(one, "nextQuarter", meter)
+
+
 def sums(window: int) -> View[bytes]:
     """The encrypted sums of a window: R, M of the imports, then R, M of the exports."""
     return INTERFACE.view(one, "sums", window)

@@ -268,6 +268,11 @@ contract SealedMeters is AuditorBook {
         return (reading.importWh.load(), reading.exportWh.load(), reading.quarters);
     }
 
+    /// @notice The first quarter that a meter may still attest.
+    function nextQuarter(address meter) external view returns (uint64) {
+        return _nextQuarter[meter];
+    }
+
     /// @notice The encrypted sums of a window: R, M of the imports, R, M of the exports.
     function sums(uint64 window) public view returns (bytes memory) {
         Balance storage balance = _balances[window];

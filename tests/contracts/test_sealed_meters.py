@@ -235,7 +235,9 @@ def test_only_a_certified_meter_attests_once_and_when_the_quarter_is_over(street
         send(street, "ann", data)
     with refused("CalledThroughContract"):
         street.send("ann-meter", system.SEALED_METERS, data, origin=account("bob"))
+    assert street.view(sealed_meters.next_quarter(account("ann-meter"))) == 0
     attest(street, "ann", 0, 1)
+    assert street.view(sealed_meters.next_quarter(account("ann-meter"))) == 1
     with refused("SealedQuarterNotNew", quarter=0, next_quarter=1):
         attest(street, "ann", 0, 1)
 
