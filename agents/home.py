@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from eth_keys.datatypes import PrivateKey
 
@@ -59,6 +60,12 @@ class Home:
     def rails(self, window: int) -> Rails:
         """Return between which prices the window is traded."""
         return self.tariff(window).rails
+
+    async def tell(self, account: bytes, agent: str, content: dict[str, Any]) -> None:
+        """Send a message to another household's agent; one that cannot be reached now does not get it."""
+        endpoint = self.view.endpoints.get(account)
+        if endpoint is not None:
+            await self.container.deliver(endpoint, agent, content)
 
     async def sleep_until(self, chain_s: float) -> None:
         """Return when the chain clock shows `chain_s` or later."""

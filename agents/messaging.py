@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from collections.abc import Coroutine
 from typing import Any
 
 from mango import JSON, Agent, AgentAddress
@@ -62,6 +63,27 @@ class AddressInUse(AgentError):
 
 class CarefulAgent(Agent):
     """An agent that goes on hearing whatever a message did to it: mango ends the inbox at an exception."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def under_way(self) -> int:
+        """How much of `soon` is not done."""
+        return len(self._tasks)
+
+    def soon(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do something beside hearing; it ends with the agent."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def shutdown(self) -> None:
+        """End, and drop what is under way."""
+        for task in self._tasks:
+            task.cancel()
+        await super().shutdown()
 
     def handle_message(self, content: Any, meta: dict[str, Any]) -> None:
         """Hand a message to `hear`; what it raises goes to the log."""

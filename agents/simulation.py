@@ -2,14 +2,16 @@
 agents'.
 
 It answers what a day should give (contracts, prices, bills, self-sufficiency) in a second, and what perfect foresight
-would have given. Negotiations run one after another, buyers in the order of their names, so that a day is the same
-every time.
+would have given. Negotiations run one after another, so that a day is the same every time. Who comes first is a matter
+of energy and prices alone: buyers in the order of what they want, the least first, and of their reserves; so a day is
+the same under other names too, also where households are sessions without a name, and offers do not show their energy.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from random import Random
 
 from eth_hash.auto import keccak
 
@@ -96,6 +98,8 @@ class Street:
         strategy: what both sides of every negotiation use.
         window_zero_s: UTC instant of window 0.
         window_length_s: a multiple of a quarter-hour.
+        sessions: draws an account for each household and window, as in private trade: there an offer shows its price
+            alone, and a household takes one side a window. None for trade in the open.
     """
 
     def __init__(
@@ -107,7 +111,9 @@ class Street:
         strategy: Strategy,
         window_zero_s: int,
         window_length_s: int = 3600,
+        sessions: Random | None = None,
     ) -> None:
+        self._sessions = sessions
         self._households = sorted(households, key=lambda household: household.name)
         self._tariff = tariff
         self._terms = terms
@@ -158,7 +164,8 @@ class Street:
         return deficit_wh(household.forecaster.forecast(history, later))
 
     def _trade(self, window: int) -> None:
-        plans = {h.name: self.plan(h, window) for h in self._households}
+        plans = {h.name: self._wanted(h, window) for h in self._households}
+        accounts = {h.name: self._account(h) for h in self._households}
         rails = self._tariff.rails
         offers: list[Offer] = []
         books: dict[int, tuple[SellerRules, SellerBook, str]] = {}
@@ -170,7 +177,8 @@ class Street:
             asking = asking_for(plan.supply, self._strategy, rails, self._tariff, self._terms)
             number = len(offers) + 1
             price = asking.price_microeur_per_kwh
-            offers.append(Offer(number, household.account, window, asking.energy_wh, 0, price, price, 0, 0))
+            shown_wh = asking.energy_wh if self._sessions is None else 0
+            offers.append(Offer(number, accounts[household.name], window, shown_wh, 0, price, price, 0, 0))
             rules = SellerRules(
                 self._strategy, plan.supply.limits, rails, self._terms.minimum_lot_wh, _PATIENCE_S, _PATIENCE_S, price
             )
@@ -178,10 +186,11 @@ class Street:
         self.result.contracts[window] = []
         self.result.failed[window] = []
         self.result.refused_counter_offers[window] = 0
-        for household in self._households:
+        for household in sorted(self._households, key=lambda each: _first_served(plans[each.name])):
             shopping = Shopping(plans[household.name].demands, self._terms.minimum_lot_wh)
-            while (errand := shopping.next_errand(offers, household.account)) is not None:
-                self._negotiate(household, shopping, errand, books)
+            account = accounts[household.name]
+            while (errand := shopping.next_errand(offers, account)) is not None:
+                self._negotiate(household, account, shopping, errand, books)
         self._contracted[window] = {
             h.name: Contracted(
                 bought_wh=sum(c.energy_wh for c in self.result.contracts[window] if c.buyer == h.name),
@@ -190,9 +199,17 @@ class Street:
             for h in self._households
         }
 
+    def _wanted(self, household: SimulatedHousehold, window: int) -> WindowPlan:
+        plan = self.plan(household, window)
+        return plan if self._sessions is None else plan.one_side()
+
+    def _account(self, household: SimulatedHousehold) -> bytes:
+        return household.account if self._sessions is None else self._sessions.randbytes(20)
+
     def _negotiate(
         self,
         household: SimulatedHousehold,
+        account: bytes,
         shopping: Shopping,
         errand: Errand,
         books: dict[int, tuple[SellerRules, SellerBook, str]],
@@ -211,7 +228,7 @@ class Street:
                 seller_rules,
                 book,
                 conversation_id=conversation,
-                buyer=household.account,
+                buyer=account,
                 body=body,
                 now_s=0,
                 signature_holds=True,
@@ -268,3 +285,8 @@ class Street:
 
     def _rows(self, window: int) -> range:
         return range(self._row(window), self._row(window + 1))
+
+
+def _first_served(plan: WindowPlan) -> tuple[int, tuple[int, ...]]:
+    """Return by what buyers are ordered: who wants least comes first, then who would pay most."""
+    return plan.demand_wh, tuple(-demand.limits.reserve_microeur_per_kwh for demand in plan.demands)

@@ -9,7 +9,6 @@ household, to see whether its session answers, has given it to all.
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -93,7 +92,6 @@ class MailAgent(CarefulAgent):
         self._rng = rng
         self._sessions: dict[int, _Session] = {}
         self._seen = Seen(MAX_REMEMBERED)
-        self._tasks: set[asyncio.Task[None]] = set()
 
     def open_session(self, window: int, contact: PrivateKey, hear: Callable[[dict[str, Any]], None]) -> None:
         """Hand what comes for a window's session to `hear`; the oldest session goes if there are too many."""
@@ -110,21 +108,13 @@ class MailAgent(CarefulAgent):
         envelope = unwrap(content, ENVELOPE_BYTES)
         if envelope is None or not self._seen.add(envelope[:KEY_BYTES]):
             return
-        if len(self._tasks) < MAX_HANDING_ON:
-            task = asyncio.get_running_loop().create_task(self._hand_on(content))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+        if self.under_way < MAX_HANDING_ON:
+            self.soon(self._hand_on(content))
         for session in self._sessions.values():
             message = open_envelope(envelope, session.contact)
             if message is not None:
                 session.hear(message)
                 return
-
-    async def shutdown(self) -> None:
-        """Hand nothing on any more."""
-        for task in self._tasks:
-            task.cancel()
-        await super().shutdown()
 
     async def _hand_on(self, content: Any) -> None:
         relays = self._directory()

@@ -106,7 +106,6 @@ class RelayAgent(CarefulAgent):
         self._envelope_bytes = envelope_bytes
         self._seen = Seen(MAX_REMEMBERED)
         self._waiting: Counter[str] = Counter()
-        self._tasks: set[asyncio.Task[None]] = set()
 
     @property
     def waiting(self) -> int:
@@ -125,15 +124,7 @@ class RelayAgent(CarefulAgent):
         if opened is None or not self._seen.add(replay_mark(packet)):
             return
         self._waiting[peer] += 1
-        task = asyncio.get_running_loop().create_task(self._pass_on(opened, peer))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def shutdown(self) -> None:
-        """Drop what waits."""
-        for task in self._tasks:
-            task.cancel()
-        await super().shutdown()
+        self.soon(self._pass_on(opened, peer))
 
     async def _pass_on(self, opened: Forward | Arrived, peer: str) -> None:
         try:

@@ -155,9 +155,7 @@ class BuyerAgent(CarefulAgent):
         home = self._home
         envelope = Envelope(home.chain_id, conversation_id, line.spoken, home.account, line.peer, int(reply_by_s), body)
         line.spoken += 1
-        endpoint = home.view.endpoints.get(line.peer)
-        if endpoint is not None:
-            await home.container.deliver(endpoint, SELLER, seal(envelope, home.key))
+        await home.tell(line.peer, SELLER, seal(envelope, home.key))
 
     def _sign(self, conversation_id: bytes, errand: Errand, terms: Terms) -> bytes:
         home, window = self._home, errand.offer.window

@@ -8,7 +8,7 @@ its own household.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from agents.devices.battery import BatterySpec
 from agents.devices.meter import Contracted, meter_quarter
@@ -79,6 +79,15 @@ class WindowPlan:
     start_soc_wh: int
     demands: tuple[Demand, ...]
     supply: Supply | None
+
+    def one_side(self) -> WindowPlan:
+        """Return what of the plan is traded where a household takes one side a window: the supply, if there is one."""
+        return self if self.supply is None else replace(self, demands=())
+
+    @property
+    def demand_wh(self) -> int:
+        """All that is wanted."""
+        return sum(demand.energy_wh for demand in self.demands)
 
 
 @dataclass(frozen=True, slots=True)

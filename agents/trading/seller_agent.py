@@ -182,9 +182,7 @@ class SellerAgent(CarefulAgent):
             home.chain_id, heard.conversation_id, line.spoken, home.account, heard.sender, int(reply_by_s), body
         )
         line.spoken += 1
-        endpoint = home.view.endpoints.get(heard.sender)
-        if endpoint is not None:
-            self.schedule_instant_task(home.container.deliver(endpoint, BUYER, seal(envelope, home.key)))
+        self.soon(home.tell(heard.sender, BUYER, seal(envelope, home.key)))
 
     def _signature_holds(self, book: SellerBook, envelope: Envelope) -> bool:
         body = envelope.body

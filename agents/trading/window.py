@@ -134,7 +134,7 @@ class Trader:
             persistence_load_wh=sum(quarter.load_wh for quarter in beside),
             persistence_pv_wh=sum(quarter.pv_wh for quarter in beside),
             start_soc_wh=plan.start_soc_wh,
-            demand_wh=sum(demand.energy_wh for demand in plan.demands),
+            demand_wh=plan.demand_wh,
             supply_wh=plan.supply.energy_wh if plan.supply else 0,
         )
         home.write(line)
