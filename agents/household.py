@@ -31,6 +31,7 @@ from agents.messaging import AgentContainer, endpoint_text
 from agents.profiles import QUARTER_S, DataDirectory
 from agents.replay import Memory, remember
 from agents.trading.buyer_agent import BuyerAgent
+from agents.trading.planner import Planner
 from agents.trading.seller_agent import SellerAgent
 from agents.trading.strategy import load_strategy
 from agents.trading.window import Trader
@@ -169,13 +170,18 @@ class Household:
             on_event=self._on_event,
             on_problem=home.problem,
         )
-        self._trader = Trader(
+        planner = Planner(
             home,
             self._profile,
             config.trading,
             config.battery,
             make_forecaster(config.forecast, self._profile),
             meter=self._meter,
+            on_forecast=lambda line: self._forecasts.__setitem__(line.window, line),
+        )
+        self._trader = Trader(
+            home,
+            planner,
             buyer=self._buyer,
             seller=self._seller,
             sender=self._sender,
@@ -184,7 +190,6 @@ class Household:
             reply_timeout_s=config.reply_timeout_s,
             bought_wh=memory.bought_wh,
         )
-        self._trader.on_forecast = lambda line: self._forecasts.__setitem__(line.window, line)
         self._traded = self._current() - 1
         self._write_started(memory, first, soc_wh)
 

@@ -3,33 +3,22 @@ window."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 from agents.chain import POLL_S, Call, NodeError, NodeUnreachable, Sender
-from agents.devices.agents import MeterAgent
-from agents.devices.battery import BatterySpec
 from agents.follower import Follower
-from agents.forecast import Forecaster, History, Persistence, deficit_wh
 from agents.home import Home
-from agents.journal import Forecast, NoTrade, OfferSent, Skipped
+from agents.journal import NoTrade, OfferSent, Skipped
 from agents.market.mechanism import NOT_OPEN, BuyerRules, SellerRules
 from agents.market.tariff import why_no_trade
-from agents.profiles import ConnectionProfile, row_at
 from agents.trading.buyer import Shopping
 from agents.trading.buyer_agent import BuyerAgent
-from agents.trading.plan import (
-    Outlook,
-    Supply,
-    Trading,
-    WindowPlan,
-    expected_soc_wh,
-    make_plan,
-    windows_until_charging,
-)
+from agents.trading.plan import Supply, WindowPlan
+from agents.trading.planner import Planner
 from agents.trading.seller import asking_for
 from agents.trading.seller_agent import SellerAgent
 from contracts.bindings import market
-from contracts.bindings.market_types import OfferMade, TradeState
+from contracts.bindings.market_types import Offer, OfferMade, TradeState
 from contracts.system import MARKET
 
 OFFER_GAS = 450_000
@@ -42,11 +31,7 @@ class Trader:
 
     Args:
         home: the household's shared things.
-        profile: what its devices measure.
-        trading: its limits.
-        battery: None for none.
-        forecaster: handed the quarters that are over.
-        meter: says how far the quarters are, and the charge state.
+        planner: says what is wanted of a window.
         buyer, seller: the negotiating agents.
         sender: of the household's account.
         follower: tells news of the chain.
@@ -59,12 +44,8 @@ class Trader:
     def __init__(
         self,
         home: Home,
-        profile: ConnectionProfile,
-        trading: Trading,
-        battery: BatterySpec | None,
-        forecaster: Forecaster,
+        planner: Planner,
         *,
-        meter: MeterAgent,
         buyer: BuyerAgent,
         seller: SellerAgent,
         sender: Sender,
@@ -74,11 +55,7 @@ class Trader:
         bought_wh: dict[int, dict[int, int]],
     ) -> None:
         self._home = home
-        self._profile = profile
-        self._trading = trading
-        self._battery = battery
-        self._forecaster = forecaster
-        self._meter = meter
+        self._planner = planner
         self._buyer = buyer
         self._seller = seller
         self._sender = sender
@@ -87,7 +64,6 @@ class Trader:
         self._reply_timeout_s = reply_timeout_s
         self._bought_wh = bought_wh
         self._supplies: dict[int, Supply] = {}
-        self.on_forecast: Callable[[Forecast], None] = lambda line: None
 
     async def trade(self, window: int) -> None:
         """Trade delivery window `window` during the window before it; returns when all is recorded or it ends.
@@ -98,7 +74,7 @@ class Trader:
         home = self._home
         start_s = home.windows.start_s(window - 1)
         close_s = start_s + home.windows.negotiation_close_s
-        plan = self.plan(window)
+        plan = self._planner.plan(window)
         reason = why_no_trade(home.tariff(window))
         if reason is not None:
             home.write(NoTrade(window=window, reason=reason))
@@ -110,36 +86,6 @@ class Trader:
             home.write(Skipped(window=window, step="negotiation", reason="negotiation had closed"))
         await home.sleep_until(close_s)
         await self._record(window, close_s + home.windows.recording_margin_s)
-
-    def plan(self, window: int) -> WindowPlan:
-        """Forecast the window from the quarters that are over, and write down what is wanted of it."""
-        home = self._home
-        history = History(self._profile, self._row(self._meter.next_quarter))
-        coming = self._forecaster.forecast(history, self._rows(window))
-        outlook = Outlook(
-            window=window,
-            hour=self._hour(window),
-            coming=coming,
-            own_need_wh=self._own_need_wh(history, window),
-            start_soc_wh=self._start_soc_wh(history, window),
-            window_length_s=home.windows.window_length_s,
-        )
-        plan = make_plan(outlook, self._trading, self._battery, home.rails(window), home.terms.minimum_lot_wh)
-        beside = Persistence().forecast(history, self._rows(window))
-        line = Forecast(
-            window=window,
-            method=self._forecaster.name,
-            load_wh=plan.forecast_load_wh,
-            pv_wh=plan.forecast_pv_wh,
-            persistence_load_wh=sum(quarter.load_wh for quarter in beside),
-            persistence_pv_wh=sum(quarter.pv_wh for quarter in beside),
-            start_soc_wh=plan.start_soc_wh,
-            demand_wh=plan.demand_wh,
-            supply_wh=plan.supply.energy_wh if plan.supply else 0,
-        )
-        home.write(line)
-        self.on_forecast(line)
-        return plan
 
     def offer_made(self, event: OfferMade) -> None:
         """Open the book of an own offer that the chain has taken."""
@@ -173,49 +119,23 @@ class Trader:
         home, supply = self._home, self._supplies.get(window)
         if supply is None:
             return
-        limits, rails = supply.limits, home.rails(window)
-        rules = SellerRules(
-            strategy=home.strategy,
-            limits=limits,
-            rails=rails,
-            minimum_lot_wh=home.terms.minimum_lot_wh,
-            reply_timeout_s=self._reply_timeout_s,
-            close_s=home.windows.start_s(window - 1) + home.windows.negotiation_close_s,
-            buy_now_microeur_per_kwh=limits.opening_microeur_per_kwh,
-        )
+        close_s = home.windows.start_s(window - 1) + home.windows.negotiation_close_s
+        rules = selling_rules(home, window, supply, close_s=close_s, reply_timeout_s=self._reply_timeout_s)
         self._seller.open_book(rules, window, offer_id, energy_wh, supply.purpose)
 
     async def _buy(self, plan: WindowPlan, from_s: float, close_s: float) -> None:
-        """Ask offers for what is wanted, one conversation at a time, until it is bought or negotiation closes."""
-        home = self._home
-        if not plan.demands:
-            return
-        before = self._bought_wh.get(plan.window, {})
-        bought = [before.get(number, 0) for number in range(len(plan.demands))]
-        shopping = Shopping(plan.demands, home.terms.minimum_lot_wh, bought)
-        await home.sleep_until(min(from_s, close_s))
-        while home.clock.now_s() < close_s and shopping.open_wh() > 0:
-            offers = home.view.offers.get(plan.window, {}).values()
-            errand = shopping.next_errand(offers, home.account)
-            if errand is None:
-                await self._follower.changed(home.clock.wall_until_s(close_s))
-                continue
-            rules = BuyerRules(
-                strategy=home.strategy,
-                limits=plan.demands[errand.demand].limits,
-                rails=home.rails(plan.window),
-                minimum_lot_wh=home.terms.minimum_lot_wh,
-                reply_timeout_s=self._reply_timeout_s,
-                close_s=close_s,
-            )
-            shopping.began(errand)
-            outcome = await self._buyer.negotiate(rules, errand, plan.demands[errand.demand].purpose)
-            if outcome.terms is not None:
-                shopping.agreed(errand, outcome.terms)
-            else:
-                shopping.failed(errand, outcome.reason, silent=outcome.silent)
-                if outcome.reason == NOT_OPEN:
-                    await self._follower.changed(POLL_S)
+        home, window = self._home, plan.window
+        await shop(
+            home,
+            self._buyer,
+            plan,
+            lambda: home.view.offers.get(window, {}).values(),
+            changed=self._follower.changed,
+            from_s=from_s,
+            close_s=close_s,
+            reply_timeout_s=self._reply_timeout_s,
+            bought_wh=self._bought_wh.get(window, {}),
+        )
 
     async def _record(self, window: int, end_s: float) -> None:
         """In the recording margin: allocate what was sold, allow what was bought, until both are on chain."""
@@ -272,31 +192,75 @@ class Trader:
         except (NodeError, NodeUnreachable) as error:
             self._home.problem(calls[0].what, error)
 
-    def _start_soc_wh(self, history: History, window: int) -> int:
-        """Return the charge state expected at the window's beginning: now, and the rest of the trading window as
-        forecast."""
-        home, first = self._home, self._meter.next_quarter
-        trading_window, within = window - 1, first - (window - 1) * home.windows.quarters
-        if not 0 <= within <= home.windows.quarters:
-            return self._meter.soc_wh
-        rows = range(self._row(first), self._row((trading_window + 1) * home.windows.quarters))
-        coming = self._forecaster.forecast(history, rows)
-        contracted = home.view.contracted(trading_window, home.account)
-        length = home.windows.quarter_length_s
-        return expected_soc_wh(self._battery, self._meter.soc_wh, coming, contracted, within, length)
 
-    def _own_need_wh(self, history: History, window: int) -> int:
-        windows_per_day = 86_400 // self._home.windows.window_length_s
-        count = windows_until_charging(self._trading, self._hour(window), windows_per_day)
-        rows = range(self._rows(window + 1).start, self._rows(window + 1 + count).start)
-        return deficit_wh(self._forecaster.forecast(history, rows))
+async def shop(
+    home: Home,
+    buyer: BuyerAgent,
+    plan: WindowPlan,
+    offers: Callable[[], Iterable[Offer]],
+    *,
+    changed: Callable[[float], Awaitable[None]],
+    from_s: float,
+    close_s: float,
+    reply_timeout_s: int,
+    bought_wh: Mapping[int, int],
+) -> None:
+    """Ask offers for what a plan wants, one conversation at a time, until it is bought or negotiation closes.
 
-    def _hour(self, window: int) -> int:
-        return window * self._home.windows.window_length_s // 3600 % 24
+    Args:
+        home: whose rails, terms and clock count.
+        buyer: negotiates.
+        plan: whose demands are served.
+        offers: what is on offer for the window now.
+        changed: returns at the next news of the chain, or after so many wall seconds.
+        from_s, close_s: chain time in which to ask.
+        reply_timeout_s: how long to wait for an answer (chain seconds).
+        bought_wh: what was signed before a restart, by demand.
+    """
+    if not plan.demands:
+        return
+    bought = [bought_wh.get(number, 0) for number in range(len(plan.demands))]
+    shopping = Shopping(plan.demands, home.terms.minimum_lot_wh, bought)
+    await home.sleep_until(min(from_s, close_s))
+    while home.clock.now_s() < close_s and shopping.open_wh() > 0:
+        errand = shopping.next_errand(offers(), home.account)
+        if errand is None:
+            await changed(home.clock.wall_until_s(close_s))
+            continue
+        rules = BuyerRules(
+            strategy=home.strategy,
+            limits=plan.demands[errand.demand].limits,
+            rails=home.rails(plan.window),
+            minimum_lot_wh=home.terms.minimum_lot_wh,
+            reply_timeout_s=reply_timeout_s,
+            close_s=close_s,
+        )
+        shopping.began(errand)
+        outcome = await buyer.negotiate(rules, errand, plan.demands[errand.demand].purpose)
+        if outcome.terms is not None:
+            shopping.agreed(errand, outcome.terms)
+        else:
+            shopping.failed(errand, outcome.reason, silent=outcome.silent)
+            if outcome.reason == NOT_OPEN:
+                await changed(POLL_S)
 
-    def _row(self, quarter: int) -> int:
-        return row_at(self._home.windows.window_zero_s + quarter * self._home.windows.quarter_length_s)
 
-    def _rows(self, window: int) -> range:
-        quarters = self._home.windows.quarters
-        return range(self._row(window * quarters), self._row((window + 1) * quarters))
+def selling_rules(home: Home, window: int, supply: Supply, *, close_s: float, reply_timeout_s: int) -> SellerRules:
+    """Return the rules by which a window's supply is sold; who pays its opening price has it at once.
+
+    Args:
+        home: whose strategy, rails and terms count.
+        window: in which is delivered.
+        supply: what is sold.
+        close_s: when negotiation closes (chain time).
+        reply_timeout_s: how long to wait for an answer (chain seconds).
+    """
+    return SellerRules(
+        strategy=home.strategy,
+        limits=supply.limits,
+        rails=home.rails(window),
+        minimum_lot_wh=home.terms.minimum_lot_wh,
+        reply_timeout_s=reply_timeout_s,
+        close_s=close_s,
+        buy_now_microeur_per_kwh=supply.limits.opening_microeur_per_kwh,
+    )
