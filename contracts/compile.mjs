@@ -7,8 +7,18 @@ import solc from "solc";
 const here = dirname(fileURLToPath(import.meta.url));
 const flag = process.argv.indexOf("--out");
 const out = flag < 0 ? join(here, "artifacts") : process.argv[flag + 1];
-const DEPLOYED = ["Consortium", "EnergyToken", "FiatToken", "Market", "MeterRegistry", "SealedMeters", "TestToken"];
-const WITH_LAYOUT = new Set(["Consortium"]);
+const DEPLOYED = [
+  "Consortium",
+  "Disclosures",
+  "EnergyToken",
+  "FiatToken",
+  "Market",
+  "MeterRegistry",
+  "PrivacyRegistry",
+  "SealedMeters",
+  "TestToken",
+];
+const WITH_LAYOUT = new Set(["Consortium", "PrivacyRegistry"]); // whose storage the node reads without a call
 const ELSEWHERE = ["TestToken.sol"]; // also runs on development chains that know no later fork than Shanghai
 
 const files = readdirSync(join(here, "src")).filter((file) => file.endsWith(".sol")).sort();

@@ -28,9 +28,11 @@ SYSTEM_CONTRACTS: Mapping[bytes, str] = {
     FIAT_TOKEN: "FiatToken",
     MARKET: "Market",
     SEALED_METERS: "SealedMeters",
+    PRIVACY_REGISTRY: "PrivacyRegistry",
+    DISCLOSURES: "Disclosures",
 }
-"""The last is deployed where the genesis file has auditors (`sealing`)."""
-CONTRACT_DOMAIN = (CONSORTIUM, METER_REGISTRY, SEALED_METERS)
+"""`SealedMeters` is deployed where the genesis file has `sealing`, what follows it where it has `privacy` too."""
+CONTRACT_DOMAIN = (CONSORTIUM, METER_REGISTRY, SEALED_METERS, PRIVACY_REGISTRY, DISCLOSURES)
 """Destinations whose transactions belong to the contract chain."""
 
 GRID = keccak(b"gridpact/party/grid")[:20]
@@ -98,6 +100,8 @@ def genesis_deployments(genesis: Mapping[str, Any]) -> list[tuple[bytes, bytes]]
     ]
     if "sealing" in genesis:
         deployments.append((SEALED_METERS, _init_code("SealedMeters", *_sealing_arguments(genesis))))
+    if "privacy" in genesis:
+        deployments += _private_deployments(genesis)
     return deployments
 
 
@@ -170,6 +174,19 @@ def _sealing_arguments(genesis: Mapping[str, Any]) -> tuple[object, ...]:
     if threshold > MAX_AUDITORS:
         raise GenesisContractError("sealing.threshold", f"at most {MAX_AUDITORS}, found {threshold}")
     return _schedule(genesis), meters, (0, threshold, joint_key, auditors), feeder, CONSORTIUM
+
+
+def _private_deployments(genesis: Mapping[str, Any]) -> list[tuple[bytes, bytes]]:
+    if "sealing" not in genesis:
+        raise GenesisContractError("sealing", "a table, since there is `privacy`: it needs auditors and sealed meters")
+    rows = _value(_value(genesis, "", "privacy"), "privacy", "box_keys")
+    if not isinstance(rows, list):
+        raise GenesisContractError("privacy.box_keys", "a list")
+    box_keys = [_data(key, f"privacy.box_keys[{i}]", 32) for i, key in enumerate(rows)]
+    return [
+        (PRIVACY_REGISTRY, _init_code("PrivacyRegistry", _schedule(genesis), box_keys, SEALED_METERS)),
+        (DISCLOSURES, _init_code("Disclosures", SEALED_METERS)),
+    ]
 
 
 def _schedule(genesis: Mapping[str, Any]) -> tuple[int, ...]:

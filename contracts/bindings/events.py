@@ -4,12 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from contracts.bindings import consortium, energy_token, fiat_token, market, meter_registry, sealed_meters
+from contracts.bindings import (
+    consortium,
+    disclosures,
+    energy_token,
+    fiat_token,
+    market,
+    meter_registry,
+    privacy_registry,
+    sealed_meters,
+)
 from contracts.bindings.abi import Event, Interface
 
 INTERFACES: Mapping[bytes, Interface] = {
     module.INTERFACE.address: module.INTERFACE
-    for module in (consortium, meter_registry, energy_token, fiat_token, market, sealed_meters)
+    for module in (
+        consortium,
+        meter_registry,
+        energy_token,
+        fiat_token,
+        market,
+        sealed_meters,
+        privacy_registry,
+        disclosures,
+    )
 }
 
 

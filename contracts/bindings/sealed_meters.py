@@ -214,6 +214,16 @@ def auditors_of(window: int) -> View[AuditorSet]:
     return INTERFACE.view(_auditor_set, "auditorsOf", window)
 
 
+def is_auditor(account: bytes) -> View[bool]:
+    """Whether an account is an auditor's of any window."""
+    return INTERFACE.view(one, "isAuditor", account)
+
+
+def meter_of(household: bytes) -> View[bytes]:
+    """The meter of a household; zeros if it has none here."""
+    return INTERFACE.view(one, "meterOf", household)
+
+
 def auditor_set_count() -> View[int]:
     """The number of sets so far, that of the genesis file included."""
     return INTERFACE.view(one, "auditorSetCount")

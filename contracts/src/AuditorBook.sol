@@ -40,6 +40,8 @@ abstract contract AuditorBook is ContractDomain, WindowClock {
     Members private immutable _consortium;
     AuditorSet[] private _sets;
     mapping(bytes32 set => address[] members) private _votes;
+    /// @notice Whether an account is an auditor's of any window.
+    mapping(address account => bool) public isAuditor;
 
     /// @notice A member votes for auditors to come; the set's hash is over its ABI encoding.
     event AuditorsVoted(bytes32 indexed set, address indexed member, uint256 votes, uint256 needed);
@@ -56,7 +58,7 @@ abstract contract AuditorBook is ContractDomain, WindowClock {
     constructor(AuditorSet memory first, address consortium) {
         _consortium = Members(consortium);
         _check(first);
-        _sets.push(first);
+        _appoint(first);
     }
 
     /// @notice Votes for auditors; they are appointed once as many members as a motion needs have voted for the same.
@@ -81,7 +83,7 @@ abstract contract AuditorBook is ContractDomain, WindowClock {
         emit AuditorsVoted(id, msg.sender, count, needed);
         appointed = count >= needed;
         if (appointed) {
-            _sets.push(set);
+            _appoint(set);
             emit AuditorsAppointed(set.fromWindow, _sets.length - 1, id);
         }
     }
@@ -115,6 +117,13 @@ abstract contract AuditorBook is ContractDomain, WindowClock {
         uint256 i = _sets.length - 1;
         while (i > 0 && _sets[i].fromWindow > window) --i;
         return _sets[i];
+    }
+
+    function _appoint(AuditorSet memory set) private {
+        _sets.push(set);
+        for (uint256 i = 0; i < set.auditors.length; ++i) {
+            isAuditor[set.auditors[i].account] = true;
+        }
     }
 
     function _check(AuditorSet memory set) private pure {

@@ -17,10 +17,26 @@ library Claims {
 
     address private constant SUM = address(0x4704);
     address private constant EQUALITY = address(0x4705);
+    uint8 private constant POSSESSION = 1;
     uint8 private constant PART = 2;
     uint8 private constant SAME_AMOUNT = 3;
     uint8 private constant TIMES = 2;
     uint8 private constant TIMES_VALUE_BASE = 3;
+
+    /// @notice Whether who registers a key knows its secret.
+    /// @param role what the key is for: 0 ring, 1 trace, 2 spending, 3 viewing, 4 auditor.
+    /// @param domain a hash of chain and contract.
+    /// @param epoch from which the key acts.
+    function possessed(
+        uint8 role,
+        bytes32 domain,
+        address account,
+        uint64 epoch,
+        bytes memory key,
+        bytes memory proof
+    ) internal view returns (bool) {
+        return _holds(abi.encodePacked(POSSESSION, role, domain, account, epoch, key, proof));
+    }
 
     /// @notice Whether a ciphertext and a commitment are to the same amount.
     /// @param sealed_ ciphertext (66 bytes) and commitment (33).
@@ -49,6 +65,18 @@ library Claims {
         if (isIdentity(left)) return right;
         if (isIdentity(right)) return left;
         return _sum(abi.encodePacked(uint16(2), uint16(0), uint8(0), left, uint8(0), right));
+    }
+
+    /// @notice Whether bytes are points, one behind the other, none of them the identity.
+    function arePoints(bytes calldata points) internal view returns (bool) {
+        uint256 count = points.length / POINT_BYTES;
+        if (points.length != count * POINT_BYTES) return false;
+        bytes memory terms = abi.encodePacked(uint16(count), uint16(0));
+        for (uint256 i = 0; i < count; ++i) {
+            terms = bytes.concat(terms, hex"00", points[i * POINT_BYTES:(i + 1) * POINT_BYTES]);
+        }
+        (bool success, bytes memory sum) = SUM.staticcall(terms);
+        return success && sum.length == POINT_BYTES;
     }
 
     /// @notice Whether M = v·H + the parts by their weights.

@@ -72,6 +72,8 @@ contract SealedMeters is AuditorBook {
     address public immutable feederMeter;
     address[] private _meterList;
     mapping(address meter => address household) private _householdOf;
+    /// @notice The meter of a household; zero if it has none here.
+    mapping(address household => address meter) public meterOf;
     mapping(address meter => uint64) private _nextQuarter;
     mapping(address household => mapping(uint64 window => SealedReading)) private _readings;
     mapping(uint64 window => Balance) private _balances;
@@ -127,7 +129,8 @@ contract SealedMeters is AuditorBook {
             (address meter, address household) = (meters[i].meter, meters[i].household);
             if (meter == address(0) || household == address(0)) revert InvalidSealing("a zero address", i);
             if (_householdOf[meter] != address(0)) revert InvalidSealing("a meter twice", i);
-            _householdOf[meter] = household;
+            if (meterOf[household] != address(0)) revert InvalidSealing("a household twice", i);
+            (_householdOf[meter], meterOf[household]) = (household, meter);
             _meterList.push(meter);
         }
         feederMeter = feederMeter_;

@@ -14,12 +14,14 @@ from contracts.artifact import load_artifact
 from contracts.bindings import (
     consortium,
     consortium_votes,
+    disclosures,
     energy_token,
     erc20,
     events,
     fiat_token,
     market,
     meter_registry,
+    privacy_registry,
     sealed_meters,
 )
 from contracts.bindings.abi import Event, MalformedAnswer, snake_case
@@ -35,6 +37,8 @@ MODULES: dict[str, ModuleType] = {
     "FiatToken": fiat_token,
     "Market": market,
     "SealedMeters": sealed_meters,
+    "PrivacyRegistry": privacy_registry,
+    "Disclosures": disclosures,
 }
 NOT_BOUND = {
     "ACCEPTANCE_TYPEHASH",  # written out in acceptance_digest
@@ -162,9 +166,10 @@ def test_reverts_are_explained(street: Street) -> None:
 
 
 def test_contract_domain_and_addresses() -> None:
-    assert system.CONTRACT_DOMAIN == (system.CONSORTIUM, system.METER_REGISTRY, system.SEALED_METERS)
+    private = [system.SEALED_METERS, system.PRIVACY_REGISTRY, system.DISCLOSURES]
+    assert list(system.CONTRACT_DOMAIN) == [system.CONSORTIUM, system.METER_REGISTRY, *private]
     deployed = [address for address, _ in system.genesis_deployments(genesis())]
-    assert [*deployed, system.SEALED_METERS] == list(system.SYSTEM_CONTRACTS)
+    assert [*deployed, *private] == list(system.SYSTEM_CONTRACTS)
 
 
 @pytest.mark.parametrize(
