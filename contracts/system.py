@@ -30,6 +30,7 @@ SYSTEM_CONTRACTS: Mapping[bytes, str] = {
     SEALED_METERS: "SealedMeters",
     PRIVACY_REGISTRY: "PrivacyRegistry",
     DISCLOSURES: "Disclosures",
+    SHIELDED_POOL: "ShieldedPool",
 }
 """`SealedMeters` is deployed where the genesis file has `sealing`, what follows it where it has `privacy` too."""
 CONTRACT_DOMAIN = (CONSORTIUM, METER_REGISTRY, SEALED_METERS, PRIVACY_REGISTRY, DISCLOSURES)
@@ -186,6 +187,7 @@ def _private_deployments(genesis: Mapping[str, Any]) -> list[tuple[bytes, bytes]
     return [
         (PRIVACY_REGISTRY, _init_code("PrivacyRegistry", _schedule(genesis), box_keys, SEALED_METERS)),
         (DISCLOSURES, _init_code("Disclosures", SEALED_METERS)),
+        (SHIELDED_POOL, _init_code("ShieldedPool", _schedule(genesis), FIAT_TOKEN, SEALED_METERS, PRIVATE_MARKET)),
     ]
 
 

@@ -13,6 +13,7 @@ from contracts.bindings import (
     meter_registry,
     privacy_registry,
     sealed_meters,
+    shielded_pool,
 )
 from contracts.bindings.abi import Event, Interface
 
@@ -27,6 +28,7 @@ INTERFACES: Mapping[bytes, Interface] = {
         sealed_meters,
         privacy_registry,
         disclosures,
+        shielded_pool,
     )
 }
 

@@ -15,11 +15,14 @@ library Claims {
     /// @notice The number of points of secp256k1.
     uint256 internal constant ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141;
 
+    address private constant RANGE = address(0x4703);
     address private constant SUM = address(0x4704);
     address private constant EQUALITY = address(0x4705);
     uint8 private constant POSSESSION = 1;
     uint8 private constant PART = 2;
     uint8 private constant SAME_AMOUNT = 3;
+    uint8 private constant PLUS = 0;
+    uint8 private constant MINUS = 1;
     uint8 private constant TIMES = 2;
     uint8 private constant TIMES_VALUE_BASE = 3;
 
@@ -35,7 +38,7 @@ library Claims {
         bytes memory key,
         bytes memory proof
     ) internal view returns (bool) {
-        return _holds(abi.encodePacked(POSSESSION, role, domain, account, epoch, key, proof));
+        return _holds(EQUALITY, abi.encodePacked(POSSESSION, role, domain, account, epoch, key, proof));
     }
 
     /// @notice Whether a ciphertext and a commitment are to the same amount.
@@ -45,7 +48,7 @@ library Claims {
         view
         returns (bool)
     {
-        return _holds(abi.encodePacked(SAME_AMOUNT, message, jointKey, sealed_, proof));
+        return _holds(EQUALITY, abi.encodePacked(SAME_AMOUNT, message, jointKey, sealed_, proof));
     }
 
     /// @notice Whether an auditor's part of an opening was made with its share.
@@ -57,7 +60,7 @@ library Claims {
         bytes memory part,
         bytes memory proof
     ) internal view returns (bool) {
-        return _holds(abi.encodePacked(PART, auditor, request, publicShare, base, part, proof));
+        return _holds(EQUALITY, abi.encodePacked(PART, auditor, request, publicShare, base, part, proof));
     }
 
     /// @notice The sum of two points.
@@ -77,6 +80,26 @@ library Claims {
         }
         (bool success, bytes memory sum) = SUM.staticcall(terms);
         return success && sum.length == POINT_BYTES;
+    }
+
+    /// @notice Whether what commitments hold is below 2^bits, each of them.
+    function inRange(uint8 bits, bytes32 message, bytes memory commitments, bytes memory proof)
+        internal
+        view
+        returns (bool)
+    {
+        uint8 count = uint8(commitments.length / POINT_BYTES);
+        return _holds(RANGE, abi.encodePacked(bits, count, message, commitments, proof));
+    }
+
+    /// @notice Whether these points, less those, and a scalar times the base of values add up to nothing.
+    /// @dev False also if any is no point.
+    function cancel(bytes memory plus, bytes memory minus, uint256 scalar) internal view returns (bool) {
+        uint256 count = (plus.length + minus.length) / POINT_BYTES;
+        bytes memory terms = abi.encodePacked(uint16(count + 1), uint16(1), TIMES_VALUE_BASE, scalar);
+        terms = bytes.concat(terms, _terms(PLUS, plus), _terms(MINUS, minus));
+        (bool success, bytes memory sum) = SUM.staticcall(terms);
+        return success && isIdentity(sum);
     }
 
     /// @notice Whether M = v·H + the parts by their weights.
@@ -129,8 +152,8 @@ library Claims {
         (place.prefix, place.x) = (uint8(point[0]), _word(point, 1));
     }
 
-    function _holds(bytes memory claim) private view returns (bool) {
-        (bool success, bytes memory answer) = EQUALITY.staticcall(claim);
+    function _holds(address checker, bytes memory claim) private view returns (bool) {
+        (bool success, bytes memory answer) = checker.staticcall(claim);
         return success && answer.length == 32 && abi.decode(answer, (uint256)) == 1;
     }
 
@@ -138,6 +161,19 @@ library Claims {
         bool success;
         (success, sum) = SUM.staticcall(terms);
         assert(success && sum.length == POINT_BYTES); // what is added up was read by a claim before
+    }
+
+    /// @dev Each point behind the kind of its term.
+    function _terms(uint8 kind, bytes memory points) private pure returns (bytes memory terms) {
+        uint256 count = points.length / POINT_BYTES;
+        terms = new bytes(count * (1 + POINT_BYTES));
+        for (uint256 i = 0; i < count; ++i) {
+            assembly ("memory-safe") {
+                let to := add(add(terms, 32), mul(i, 34))
+                mstore8(to, kind)
+                mcopy(add(to, 1), add(add(points, 32), mul(i, 33)), 33)
+            }
+        }
     }
 
     function _inverse(uint256 number) private view returns (uint256) {

@@ -21,9 +21,10 @@ NAMES = (
     "MeterRegistry",
     "PrivacyRegistry",
     "SealedMeters",
+    "ShieldedPool",
     "TestToken",
 )
-WITH_LAYOUT = ("Consortium", "PrivacyRegistry")
+WITH_LAYOUT = ("Consortium", "PrivacyRegistry", "ShieldedPool")
 
 
 def test_artifacts_are_what_the_sources_compile_to(tmp_path: Path) -> None:

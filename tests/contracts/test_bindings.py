@@ -23,6 +23,7 @@ from contracts.bindings import (
     meter_registry,
     privacy_registry,
     sealed_meters,
+    shielded_pool,
 )
 from contracts.bindings.abi import Event, MalformedAnswer, snake_case
 from contracts.bindings.consortium_events import EndpointChanged
@@ -39,6 +40,7 @@ MODULES: dict[str, ModuleType] = {
     "SealedMeters": sealed_meters,
     "PrivacyRegistry": privacy_registry,
     "Disclosures": disclosures,
+    "ShieldedPool": shielded_pool,
 }
 NOT_BOUND = {
     "ACCEPTANCE_TYPEHASH",  # written out in acceptance_digest
@@ -49,6 +51,7 @@ NOT_BOUND = {
     "energy",
     "fiat",
     "meters",
+    "sealedMeters",
     "deliver",
     "market",
     "name",
@@ -169,7 +172,7 @@ def test_contract_domain_and_addresses() -> None:
     private = [system.SEALED_METERS, system.PRIVACY_REGISTRY, system.DISCLOSURES]
     assert list(system.CONTRACT_DOMAIN) == [system.CONSORTIUM, system.METER_REGISTRY, *private]
     deployed = [address for address, _ in system.genesis_deployments(genesis())]
-    assert [*deployed, *private] == list(system.SYSTEM_CONTRACTS)
+    assert [*deployed, *private, system.SHIELDED_POOL] == list(system.SYSTEM_CONTRACTS)
 
 
 @pytest.mark.parametrize(
