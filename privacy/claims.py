@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from privacy import clsag, range_proof, ring
@@ -47,6 +48,7 @@ POSSESSION, PART, SAME_AMOUNT = 1, 2, 3
 PLUS, MINUS, TIMES, TIMES_VALUE_BASE, TIMES_GENERATOR = range(5)
 NUMBER_BYTES: Final = 2
 HEAD_BYTES: Final = 4  # at most
+ROWS_KEPT: Final = 16  # of rings and bins in use, a megabyte each at the most
 _G = SECP256K1
 
 
@@ -69,10 +71,6 @@ class _Reader:
 
     def point(self) -> Point:
         return _G.point_from_bytes_checked(self.take(POINT_BYTES))
-
-    def point_or_identity(self) -> Point:
-        raw = self.take(POINT_BYTES)
-        return _G.point_from_bytes_checked(raw) if any(raw) else _G.identity
 
     def scalar(self) -> Scalar:
         return _G.scalar_from_bytes_checked(self.take(SCALAR_BYTES))
@@ -111,6 +109,19 @@ def _hash(said: bytes, what: str) -> bytes:
 
 def _points(points: Iterable[Point]) -> bytes:
     return b"".join(map(_G.point_to_bytes, points))
+
+
+@lru_cache(maxsize=ROWS_KEPT)
+def _rows(raw: bytes, width: int, *, identity_last: bool = False) -> tuple[tuple[Point, ...], ...]:
+    """Return points in rows; all members of a window hand over the same, so they are parsed once."""
+    points = [raw[at : at + POINT_BYTES] for at in range(0, len(raw), POINT_BYTES)]
+    read = [
+        _G.identity
+        if identity_last and place % width == width - 1 and not any(point)
+        else _G.point_from_bytes_checked(point)
+        for place, point in enumerate(points)
+    ]
+    return tuple(tuple(read[at : at + width]) for at in range(0, len(read), width))
 
 
 # -- one of these members says this
@@ -182,14 +193,14 @@ def _ring_holds(reader: _Reader) -> bool:
     scope, message = reader.take(HASH_BYTES), reader.take(HASH_BYTES)
     if number == DELIVERED:
         delivered = reader.point()
-        rows = tuple((reader.point(), reader.point(), reader.point_or_identity()) for _ in range(members))
-        statement = delivery_statement(rows, delivered, scope, message)
+        rows = _rows(reader.take(3 * members * POINT_BYTES), 3, identity_last=True)
+        statement = delivery_statement([(row[0], row[1], row[2]) for row in rows], delivered, scope, message)
         if any(_G.is_identity(points[-1]) for points in statement.members):
             return False
     else:
         columns = COLUMNS[number]
-        points = tuple(tuple(reader.point() for _ in columns) for _ in range(members))
-        statement = ring.Statement(columns, points, scope, message)
+        rows = _rows(reader.take(len(columns) * members * POINT_BYTES), len(columns))
+        statement = ring.Statement(columns, rows, scope, message)
     signature = ring.signature_from_bytes_checked(_G, reader.rest(), len(statement.columns), members)
     return ring.verify(_G, statement, signature)
 
@@ -225,7 +236,7 @@ def note_holds(raw: bytes) -> bool:
 def _note_holds(reader: _Reader) -> bool:
     members = reader.number(NUMBER_BYTES)
     message, pseudo_output = reader.take(HASH_BYTES), reader.point()
-    notes = tuple(clsag.Member(reader.point(), reader.point()) for _ in range(members))
+    notes = tuple(clsag.Member(*row) for row in _rows(reader.take(2 * members * POINT_BYTES), 2))
     signature = clsag.clsag_from_bytes_checked(_G, reader.rest(), members)
     return clsag.verify(_G, clsag.Statement(notes, pseudo_output, message), signature)
 

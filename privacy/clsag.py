@@ -267,13 +267,8 @@ def _round(
 ) -> tuple[P, P]:
     """Return L = s·G + c·(μ_P·P + μ_C·(C − C')) and R = s·Hp(P) + c·J, given −C' and J."""
     key, commitment = (group.scalar(challenge * weight) for weight in weights)
-    left = group.sum(
-        (
-            group.multiply_generator(response),
-            group.multiply(key, member.key),
-            group.multiply(commitment, group.sum((member.commitment, minus))),
-        )
-    )
+    difference = group.sum((member.commitment, minus))
+    left = group.add_generator(response, (group.multiply(key, member.key), group.multiply(commitment, difference)))
     base = image_base(group, member.key)
     right = group.sum((group.multiply(response, base), group.multiply(challenge, folded)))
     return left, right

@@ -115,6 +115,17 @@ class Group(ABC, Generic[P]):
         """Return s·G."""
         return self.multiply(scalar, self.generator)
 
+    def add_generator(self, scalar: Scalar, points: Iterable[P]) -> P:
+        """Return s·G and the points, added up; s is public, as in a verifier: its time may tell it."""
+        return self.sum((self.multiply_generator(scalar), *points))
+
+    def prepare(self, base: P) -> None:
+        """Get ready for many multiples of a base; a group whose own ways are fast enough does nothing."""
+
+    def add_multiple(self, scalar: Scalar, base: P, points: Iterable[P]) -> P:
+        """Return s·B and the points, added up; s is public, and B may have been prepared."""
+        return self.sum((self.multiply(scalar, base), *points))
+
     def combine(self, terms: Iterable[tuple[Scalar, P]]) -> P:
         """Return Σ s·P."""
         return self.sum(self.multiply(scalar, point) for scalar, point in terms)

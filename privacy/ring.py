@@ -223,8 +223,8 @@ def _round(
     terms = [
         group.multiply(group.scalar(challenge * weight), point) for weight, point in zip(weights, points, strict=True)
     ]
-    left = group.sum((group.multiply_generator(response), *terms))
-    right = group.sum((group.multiply(response, base), group.multiply(challenge, folded)))
+    left = group.add_generator(response, terms)
+    right = group.add_multiple(response, base, (group.multiply(challenge, folded),))
     return left, right
 
 

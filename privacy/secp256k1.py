@@ -7,8 +7,10 @@ nowhere but in here, and the identity, which the library cannot hold, is `None` 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from binascii import b2a_base64
+from collections.abc import Callable, Iterable
 from functools import lru_cache
+from string import ascii_letters, digits
 from typing import Any, Final
 
 from coincurve._libsecp256k1 import ffi, lib
@@ -20,6 +22,9 @@ from privacy.hash_to_curve import hash_to_curve
 ORDER: Final = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 POINT_BYTES: Final = 33
 HASHED_POINTS_KEPT: Final = 4_096  # about a kilobyte each: ring members of many windows, generators of all proofs
+BASE_WINDOW_BITS: Final = 6  # as base64 has them; half a megabyte
+GENERATOR_WINDOW_BITS: Final = 8  # a megabyte, made in 30 ms
+TABLES_KEPT: Final = 4  # of scopes: two windows are open at a time
 _CONTEXT = GLOBAL_CONTEXT.ctx
 _COMPRESSED = lib.SECP256K1_EC_COMPRESSED
 _IDENTITY_BYTES = bytes(POINT_BYTES)
@@ -97,9 +102,32 @@ class Secp256k1(Group[Point]):
             raise ValueError(f"{scalar} is no scalar of {self.name}")
         return Point(struct)
 
+    def add_generator(self, scalar: Scalar, points: Iterable[Point]) -> Point:
+        """Return s·G and the points, added up by one call; s is public: which parts of a table are read tells it."""
+        return self._summed(_generator_table().parts(scalar), points)
+
+    def prepare(self, base: Point) -> None:
+        """Make a table of a base, in 10 ms, that halves the time of `add_multiple`; the last four are kept."""
+        encoded = self.point_to_bytes(base)
+        if encoded not in _TABLES and base._struct is not None:
+            table = Table(base, BASE_WINDOW_BITS, _sextets)
+            for oldest in list(_TABLES)[: max(0, len(_TABLES) - TABLES_KEPT + 1)]:
+                _TABLES.pop(oldest, None)
+            _TABLES[encoded] = table
+
+    def add_multiple(self, scalar: Scalar, base: Point, points: Iterable[Point]) -> Point:
+        """Return s·B and the points, added up; s is public, and B may have been prepared."""
+        table = _TABLES.get(self.point_to_bytes(base))
+        if table is None:
+            return self._summed([], (self.multiply(scalar, base), *points))
+        return self._summed(table.parts(scalar), points)
+
     def sum(self, points: Iterable[Point]) -> Point:
         """Return the sum of points, by one call."""
-        structs = [point._struct for point in points if point._struct is not None]
+        return self._summed([], points)
+
+    def _summed(self, structs: list[Any], points: Iterable[Point]) -> Point:
+        structs += [point._struct for point in points if point._struct is not None]
         if not structs:
             return self.identity
         result = ffi.new("secp256k1_pubkey *")
@@ -118,6 +146,41 @@ class Secp256k1(Group[Point]):
     def hash_to_point(self, use: str, data: bytes) -> Point:
         """Return the point to which `data` hashes (RFC 9380, secp256k1_XMD:SHA-256_SSWU_RO_), separate for each use."""
         return _hashed(use, data)
+
+
+def _sextets(scalar: Scalar) -> bytes:
+    """Return the digits of a scalar to the base 64, the highest first, 44 of them."""
+    return b2a_base64(scalar.to_bytes(SCALAR_BYTES + 1, "big"), newline=False).translate(_BASE64_VALUES)
+
+
+_BASE64_VALUES = bytes.maketrans((ascii_letters[26:] + ascii_letters[:26] + digits + "+/").encode(), bytes(range(64)))
+
+
+class Table:
+    """Multiples d·2^(bits·i)·B of a base, for every digit d of a scalar: a product is then a sum of what is there."""
+
+    def __init__(self, base: Point, bits: int, digits_of: Callable[[Scalar], bytes]) -> None:
+        self._digits_of = digits_of
+        rows: list[list[Any]] = []
+        for _ in digits_of(Scalar(0)):
+            row = [SECP256K1.identity]
+            while len(row) < 1 << bits:
+                row.append(SECP256K1.sum((row[-1], base)))
+            base = SECP256K1.sum((row[-1], base))
+            rows.append([point._struct for point in row])
+        self._rows = rows[::-1]
+
+    def parts(self, scalar: Scalar) -> list[Any]:
+        """Return structs whose sum is s·B."""
+        return [row[digit] for row, digit in zip(self._rows, self._digits_of(scalar), strict=True) if digit]
+
+
+_TABLES: dict[bytes, Table] = {}
+
+
+@lru_cache(maxsize=1)
+def _generator_table() -> Table:
+    return Table(SECP256K1.generator, GENERATOR_WINDOW_BITS, _bytes)
 
 
 def _bytes(scalar: Scalar) -> bytes:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from privacy.group import InvalidEncoding, Scalar
-from privacy.secp256k1 import ORDER, SECP256K1, Point
+from privacy.secp256k1 import _TABLES, ORDER, SECP256K1, TABLES_KEPT, Point
 from tests.privacy.plain_secp256k1 import FIELD, PLAIN
 from tests.privacy.vectors import read_json
 
@@ -31,6 +31,42 @@ def test_both_groups_agree(first: Scalar, second: Scalar) -> None:
     assert same(SECP256K1.subtract(left, right), PLAIN.subtract(plain_left, plain_right))
     assert same(SECP256K1.multiply(second, left), PLAIN.multiply(second, plain_left))
     assert same(SECP256K1.negate(left), PLAIN.negate(plain_left))
+
+
+@given(scalars, st.lists(scalars, max_size=3))
+def test_a_verifiers_generator_is_the_generator(scalar: Scalar, others: list[Scalar]) -> None:
+    """Also where nothing is left of the sum, or a part of it is the identity."""
+    points = [SECP256K1.multiply_generator(each) for each in others]
+    expected = SECP256K1.sum((SECP256K1.multiply_generator(scalar), *points))
+    assert SECP256K1.add_generator(scalar, points) == expected
+    assert SECP256K1.is_identity(
+        SECP256K1.add_generator(scalar, [SECP256K1.negate(SECP256K1.multiply_generator(scalar))])
+    )
+    plain = [PLAIN.multiply_generator(each) for each in others]
+    assert same(expected, PLAIN.add_generator(scalar, plain))
+
+
+@given(scalars, st.lists(scalars, max_size=2))
+def test_a_prepared_base_gives_the_same_sums(scalar: Scalar, others: list[Scalar]) -> None:
+    group = SECP256K1
+    points = [group.multiply_generator(each) for each in others]
+    base = group.hash_to_point("test", b"prepared")
+    expected = group.sum((group.multiply(scalar, base), *points))
+    group.prepare(base)
+    assert group.add_multiple(scalar, base, points) == expected
+    assert group.add_multiple(scalar, group.hash_to_point("test", b"not prepared"), points) != expected or not scalar
+    assert group.is_identity(group.add_multiple(scalar, base, [group.negate(group.multiply(scalar, base))]))
+    assert group.add_multiple(scalar, group.identity, points) == group.sum(points)
+
+
+def test_few_tables_are_kept_and_the_identity_has_none() -> None:
+    group = SECP256K1
+    bases = [group.hash_to_point("test", bytes((number,))) for number in range(TABLES_KEPT + 2)]
+    for base in (*bases, group.identity, bases[-1]):
+        group.prepare(base)
+    assert list(_TABLES) == [group.point_to_bytes(base) for base in bases[-TABLES_KEPT:]]
+    for base in bases:
+        assert group.add_multiple(Scalar(77), base, ()) == group.multiply(Scalar(77), base)
 
 
 @given(scalars, scalars)
