@@ -6,68 +6,25 @@ refuse is never sent; then it is sent and followed to its receipt.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
 
-from eth_keys.datatypes import PrivateKey
 from nacl.exceptions import BadSignatureError
 from nacl.signing import VerifyKey
 
-from agents.chain import POLL_S, Call, Chain, NodeError, Sender
+from agents.chain import Call, NodeError
+from agents.client import NodeClient, Receipt, Refused, reason_of
 from agents.consortium_state import Overview, Standing, parse_overview
 from agents.errors import AgentError
 from contracts.bindings import consortium_votes as votes
-from contracts.bindings.abi import Event
 from contracts.bindings.consortium import Member
 from contracts.bindings.consortium_events import EquivocationProved, ProposalKind, ProposalOpened, ProposalState
 from contracts.bindings.consortium_votes import Equivocation, Proposal
-from contracts.bindings.events import decode_log, topic_of
-from contracts.bindings.reverts import explain_revert
+from contracts.bindings.events import topic_of
 from contracts.readiness import MAX_AGE_BLOCKS, Readiness
 from contracts.system import CONSORTIUM, MAX_NAME_BYTES
 
-PATIENCE_S = 3.0  # of a question; a node that restarts is back by then
-WAIT_S = 60.0  # for a receipt: several views of the slowest kind
 GAS = 4_000_000  # removing one of a hundred members takes about a tenth of it
 PAGE = 50  # proposals of one answer
-
-
-class WrongChain(AgentError):
-    """A node answers, but serves another chain than was meant."""
-
-    def __init__(self, url: str, expected: str, found: str) -> None:
-        super().__init__(f"node {url}: expected {expected}, found {found}")
-        self.url = url
-
-
-class Refused(AgentError):
-    """The consortium does not do it; nothing was sent."""
-
-    def __init__(self, what: str, reason: str) -> None:
-        super().__init__(f"{what}: {reason}; nothing was sent")
-        self.what = what
-        self.reason = reason
-
-
-class Reverted(AgentError):
-    """What was sent is in a block, and changed nothing."""
-
-    def __init__(self, what: str, height: int, reason: str) -> None:
-        super().__init__(f"{what}: refused in block {height}: {reason}; nothing has changed")
-        self.what = what
-        self.height = height
-
-
-class NotCommitted(AgentError):
-    """What was sent is in no block yet, or never will be."""
-
-    def __init__(self, what: str, transaction: str, reason: str) -> None:
-        super().__init__(f"{what}: sent as {transaction}, but {reason}; look with `gridpact consortium list` first")
-        self.what = what
-        self.transaction = transaction
 
 
 class NotShownReady(AgentError):
@@ -79,21 +36,6 @@ class NotShownReady(AgentError):
             f"show a fresh token with `gridpact consortium ready {proposal} TOKEN`"
         )
         self.proposal = proposal
-
-
-@dataclass(frozen=True, slots=True)
-class Receipt:
-    """What a transaction was for, at which height it is, its hash, and its events of the consortium."""
-
-    what: str
-    height: int
-    transaction: str
-    events: tuple[Event, ...]
-
-    @property
-    def proposal(self) -> int | None:
-        """The number of the proposal that it opened; None if it opened none."""
-        return next((event.proposal for event in self.events if isinstance(event, ProposalOpened)), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,21 +53,18 @@ class Candidate:
             raise Refused("propose", f"a name takes 1 to {MAX_NAME_BYTES} bytes of UTF-8, found {length}")
 
 
+def proposal_opened(receipt: Receipt) -> int | None:
+    """Return the number of the proposal that a transaction opened; None if it opened none."""
+    return next((event.proposal for event in receipt.events if isinstance(event, ProposalOpened)), None)
+
+
 class ConsortiumClient:
-    """The consortium over one node's RPC; `connected` makes one.
+    """The consortium over one node's RPC."""
 
-    Args:
-        chain: the node.
-        chain_id: what it serves.
-        sender: sends as a household; None to read only.
-        wait_s: how long a receipt is waited for (wall seconds).
-    """
-
-    def __init__(self, chain: Chain, chain_id: int, sender: Sender | None, wait_s: float) -> None:
-        self._chain = chain
-        self._chain_id = chain_id
-        self._sender = sender
-        self._wait_s = wait_s
+    def __init__(self, node: NodeClient) -> None:
+        self._node = node
+        self._chain = node.chain
+        self._chain_id = node.chain_id
 
     # -- reading
 
@@ -177,7 +116,7 @@ class ConsortiumClient:
         try:
             return await self._chain.read(votes.proposal(number))
         except NodeError as error:
-            raise Refused(f"proposal {number}", _reason(error)) from None
+            raise Refused(f"proposal {number}", reason_of(error)) from None
 
     async def member(self, text: str) -> Member:
         """Return the member that a person names: by its account, or by its name if only one has it.
@@ -218,55 +157,14 @@ class ConsortiumClient:
             signer = f"node key 0x{node_key.hex()}"
             raise Refused(what, f"the signature is not that of {signer} over block {readiness.height}") from None
 
-    # -- sending
-
     async def send(self, data: bytes, what: str) -> Receipt:
-        """Send a transaction to the consortium and return what it did.
+        """Send a transaction to the consortium, as `NodeClient.transact`.
 
         Args:
             data: calldata.
             what: what it is for, in errors.
-
-        Raises:
-            Refused: the contract would refuse it now, or the node takes nothing from this account.
-            Reverted: it was refused in a block, because something else came first.
-            NotCommitted: it is in no block within the time.
-            NodeUnreachable: the node does not answer.
         """
-        if self._sender is None:
-            raise Refused(what, "no key to sign with")
-        sender, call = self._sender, Call(CONSORTIUM, data, GAS, what)
-        try:
-            await self._try(sender, call)
-            (pending,) = await sender.send([call])
-        except NodeError as error:
-            raise Refused(what, _reason(error)) from None
-        try:
-            async with asyncio.timeout(self._wait_s):
-                while not pending.outcome.done():
-                    await sender.watch()
-                    await asyncio.sleep(POLL_S)
-        except TimeoutError:
-            raise NotCommitted(what, pending.hash, f"in no block after {self._wait_s:.0f} s: it may still be") from None
-        answer = await self._chain.request("eth_getTransactionReceipt", pending.hash)
-        if not isinstance(answer, dict):
-            raise NotCommitted(what, pending.hash, "another transaction of this account took its place")
-        receipt = _receipt(what, pending.hash, answer)
-        if not pending.outcome.result():
-            raise Reverted(what, receipt.height, await self._why(sender, call))
-        return receipt
-
-    async def _try(self, sender: Sender, call: Call) -> None:
-        """Call what would be sent, as in the next block: only there is the newest block's hash known."""
-        fields = {"from": _hex(sender.account), "to": _hex(call.to), "data": _hex(call.data), "gas": hex(call.gas)}
-        await self._chain.request("eth_call", fields, "pending")
-
-    async def _why(self, sender: Sender, call: Call) -> str:
-        try:
-            await self._try(sender, call)
-        except NodeError as error:
-            return _reason(error)
-        return "it would succeed now: it came too early or too late"
+        return await self._node.transact(Call(CONSORTIUM, data, GAS, what))
 
     async def propose_admission(self, candidate: Candidate, readiness: Readiness | None) -> list[Receipt]:
         """Move to admit a household, and show its readiness if it has been given; that is checked before.
@@ -278,12 +176,13 @@ class ConsortiumClient:
             await self.check_readiness(candidate.node_key, readiness)
         data = votes.propose_admission(candidate.account, candidate.node_key, candidate.name, candidate.endpoint)
         opened = await self.send(data, f"propose to admit {candidate.name}")
-        if readiness is None or opened.proposal is None:
+        number = proposal_opened(opened)
+        if readiness is None or number is None:
             return [opened]
         try:
-            return [opened, await self.show_readiness(opened.proposal, readiness)]
+            return [opened, await self.show_readiness(number, readiness)]
         except AgentError as error:
-            raise NotShownReady(opened.proposal, opened.height, error) from None
+            raise NotShownReady(number, opened.height, error) from None
 
     async def show_readiness(self, number: int, readiness: Readiness) -> Receipt:
         """Submit a candidate's readiness for an admission."""
@@ -306,53 +205,3 @@ class ConsortiumClient:
     async def submit_evidence(self, equivocation: Equivocation) -> list[Receipt]:
         """Put two contradictory votes of a validator on record."""
         return [await self.send(votes.submit_evidence(equivocation), "evidence")]
-
-
-@asynccontextmanager
-async def connected(
-    url: str, *, key: PrivateKey | None = None, chain_id: int | None = None, wait_s: float = WAIT_S
-) -> AsyncIterator[ConsortiumClient]:
-    """Connect to a node and check that it serves the chain that is meant.
-
-    Args:
-        url: http://HOST:PORT.
-        key: the household's; None to read only.
-        chain_id: the only one that will do; None for any.
-        wait_s: how long a receipt is waited for (wall seconds).
-
-    Raises:
-        NodeUnreachable: nobody answers.
-        WrongChain: it is no gridpact node, or one of another chain.
-    """
-    chain = Chain(url, patience_s=PATIENCE_S)
-    try:
-        told, consortium = await chain.try_batch([("eth_chainId", []), ("grid_consortium", [])])
-        if isinstance(told, NodeError) or isinstance(consortium, NodeError) or not isinstance(told, str):
-            found = "" if not isinstance(told, str) else f" on chain {int(told, 16)}"
-            raise WrongChain(url, "a gridpact node", f"something that knows no consortium{found}")
-        served = int(told, 16)
-        if chain_id is not None and served != chain_id:
-            raise WrongChain(url, f"chain {chain_id}", f"chain {served}")
-        sender = None if key is None else Sender(chain, key, served)
-        yield ConsortiumClient(chain, served, sender, wait_s)
-    finally:
-        await chain.close()
-
-
-def _receipt(what: str, transaction: str, answer: dict[str, Any]) -> Receipt:
-    decoded = (_event(log) for log in answer["logs"])
-    events = tuple(event for event in decoded if event is not None)
-    return Receipt(what, int(answer["blockNumber"], 16), transaction, events)
-
-
-def _event(log: dict[str, Any]) -> Event | None:
-    topics = [bytes.fromhex(topic[2:]) for topic in log["topics"]]
-    return decode_log(bytes.fromhex(log["address"][2:]), topics, bytes.fromhex(log["data"][2:]))
-
-
-def _reason(error: NodeError) -> str:
-    return explain_revert(error.data) if error.data else error.message
-
-
-def _hex(data: bytes) -> str:
-    return f"0x{data.hex()}"

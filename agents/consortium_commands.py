@@ -12,7 +12,8 @@ from typing import Annotated
 import typer
 from eth_keys.datatypes import PrivateKey
 
-from agents.consortium import WAIT_S, Candidate, ConsortiumClient, Receipt, connected
+from agents.client import WAIT_S, Receipt, connected
+from agents.consortium import Candidate, ConsortiumClient, proposal_opened
 from agents.consortium_input import (
     ACCOUNT_BYTES,
     NODE_KEY_BYTES,
@@ -439,12 +440,13 @@ def _do(act: Callable[[], Act], access: Access, number: int | None = None) -> No
     """
 
     async def job(job: Act, key: PrivateKey) -> None:
-        async with connected(access.rpc, key=key, chain_id=access.chain_id, wait_s=access.wait_s) as client:
+        async with connected(access.rpc, key=key, chain_id=access.chain_id, wait_s=access.wait_s) as node:
+            client = ConsortiumClient(node)
             receipts = await job(client)
             for receipt in receipts:
                 for line in receipt_lines(receipt):
                     typer.echo(line)
-            concerned = number or receipts[0].proposal
+            concerned = number or proposal_opened(receipts[0])
             if concerned is not None:
                 overview, standing = await client.one(concerned)
                 for line in proposal_lines(standing, overview):
@@ -459,8 +461,8 @@ def _do(act: Callable[[], Act], access: Access, number: int | None = None) -> No
 
 def _show(rpc: str, chain_id: int | None, lines: Callable[[ConsortiumClient], Awaitable[list[str]]]) -> None:
     async def job() -> None:
-        async with connected(rpc, chain_id=chain_id) as client:
-            for line in await lines(client):
+        async with connected(rpc, chain_id=chain_id) as node:
+            for line in await lines(ConsortiumClient(node)):
                 typer.echo(line)
 
     guarded(lambda: asyncio.run(job()))

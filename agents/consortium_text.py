@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from agents.consortium import Receipt
+from agents.client import Receipt
 from agents.consortium_state import LEAST_TOLERANT, Overview, Standing
 from contracts.bindings.consortium_events import (
     EquivocationProved,

@@ -3,37 +3,11 @@
 from __future__ import annotations
 
 import sys
-from importlib.metadata import EntryPoint, entry_points
-from typing import Any
 
 import typer
-from typer.core import TyperGroup
 
 from node.errors import GridpactError
-
-COMMANDS_GROUP = "gridpact.commands"
-
-
-def _commands() -> dict[str, EntryPoint]:
-    return {entry.name: entry for entry in entry_points(group=COMMANDS_GROUP)}
-
-
-class LazyGroup(TyperGroup):
-    """A group that imports a folder only when its command is called: a node starts without the agents' libraries."""
-
-    def list_commands(self, ctx: Any) -> list[str]:
-        """Return the names of all registered command groups, sorted."""
-        return sorted(_commands())
-
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """Import the folder that registered `cmd_name` and return its command; None if nobody did."""
-        entry = _commands().get(cmd_name)
-        if entry is None:
-            return None
-        command = typer.main.get_command(entry.load())
-        command.name = cmd_name
-        return command
-
+from node.plugins import LazyGroup
 
 app = typer.Typer(
     cls=LazyGroup,

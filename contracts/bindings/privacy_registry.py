@@ -9,7 +9,7 @@ from eth_hash.auto import keccak
 
 from contracts.bindings.abi import Event, Interface, View, one
 from contracts.bindings.meter_registry import Schedule, WindowTime
-from contracts.system import PRIVACY_REGISTRY, PRIVATE_MARKET
+from contracts.system import PRIVACY_REGISTRY
 
 POINT_BYTES = 33
 ROW_BYTES = 86
@@ -209,15 +209,5 @@ def current_window() -> View[WindowTime]:
 
 def domain(chain_id: int) -> bytes:
     """Return what proofs of possession are bound to."""
-    rows = ("string", "gridpact/registry/v1"), ("uint256", chain_id), ("address", PRIVACY_REGISTRY)
-    return _hashed(*rows)
-
-
-def scope(chain_id: int, window: int) -> bytes:
-    """Return the scope of a window of the private market, 32 bytes."""
-    places = ("address", PRIVACY_REGISTRY), ("address", PRIVATE_MARKET)
-    return _hashed(("string", "gridpact/scope/v1"), ("uint256", chain_id), *places, ("uint64", window))
-
-
-def _hashed(*rows: tuple[str, object]) -> bytes:
-    return bytes(keccak(encode([kind for kind, _ in rows], [value for _, value in rows])))
+    said = encode(["string", "uint256", "address"], ["gridpact/registry/v1", chain_id, PRIVACY_REGISTRY])
+    return bytes(keccak(said))

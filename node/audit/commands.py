@@ -11,10 +11,13 @@ import typer
 from node.audit.launch import audit_in_child
 from node.config import DATABASE_NAME
 from node.parsing import ConfigError, parse_hex
+from node.plugins import AuditGroup
 
 MAX_PROOF_BYTES = 64 * 1024 * 1024  # thousands of epoch changes among a hundred validators
 
-app = typer.Typer(help="Check a ledger from its genesis file; prove a transaction.", no_args_is_help=True)
+app = typer.Typer(
+    cls=AuditGroup, help="Check a ledger from its genesis file; prove a transaction.", no_args_is_help=True
+)
 DataOption = Annotated[Path, typer.Option(help="A validator's data directory.")]
 
 

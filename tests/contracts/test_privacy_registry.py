@@ -409,7 +409,6 @@ def test_what_the_genesis_file_says_can_be_read(street: Street) -> None:
     assert street.view(privacy_registry.next_window()) == 5
     answer = street.view(privacy_registry.INTERFACE.view(lambda value: value, "domain"))
     assert answer == privacy_registry.domain(CHAIN_ID)
-    assert privacy_registry.scope(CHAIN_ID, 1) != privacy_registry.scope(CHAIN_ID, 2)
 
 
 @pytest.mark.parametrize(
