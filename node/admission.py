@@ -1,14 +1,24 @@
 """Which transactions a valid block may contain: one predicate for the pool and for blocks, judged on the parent state.
 
-An account may send if a member of the consortium vouches for it: a rule of validity, not a courtesy of the pool.
+An account may send if a member of the consortium vouches for it, or as a session of the private market: a rule of
+validity, not a courtesy of the pool. Who has no account needs a proof (`node.anonymity`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from enum import IntEnum
+from typing import NamedTuple
+
 from contracts.layout import vouching_member
+from contracts.private_window import session_until
+from node.anonymity import check_private
+from node.chain.header import Header
+from node.chain.private import SignedCall, SignedTransfer
 from node.chain.transaction import InvalidTransaction, Transaction
 from node.rules import OWN_FORK, Rules
 from node.state import EMPTY_CODE_HASH, StateReader
+from privacy.gas import call_gas, transfer_gas
 
 GAS_TRANSACTION = 21_000
 GAS_CREATE = 32_000
@@ -21,14 +31,35 @@ MAX_INITCODE_BYTES = 49_152
 GAS_FLOOR_TOKEN = 10  # EIP-7623
 
 
+class Kind(IntEnum):
+    """Who answers for a transaction."""
+
+    OPEN = 0  # nobody: devnets whose rules admit every account
+    MEMBER = 1
+    SESSION = 2
+    ANONYMOUS = 3
+    SHIELDED = 4
+
+
+class Sponsor(NamedTuple):
+    """Who answers for a transaction, in whose room of the pool it waits: a member, a session (20 bytes), or a kind."""
+
+    kind: Kind
+    account: bytes = b""
+
+
 def intrinsic_gas(tx: Transaction) -> int:
-    """Return the gas that a transaction uses before it runs (yellow paper §6.2; EIP-2028, 2930, 3860)."""
+    """Return the gas that a transaction and its proofs use before it runs (yellow paper §6.2; EIP-2028, 2930, 3860)."""
     zeros = tx.data.count(0)
     gas = GAS_TRANSACTION + GAS_ZERO_BYTE * zeros + GAS_BYTE * (len(tx.data) - zeros)
     if tx.to is None:
         gas += GAS_CREATE + GAS_INITCODE_WORD * ((len(tx.data) + 31) // 32)
     for _, slots in tx.access_list:
         gas += GAS_ACCESS_ADDRESS + GAS_ACCESS_SLOT * len(slots)
+    if isinstance(tx.private, SignedCall):
+        gas += call_gas(tx.private.members)
+    elif isinstance(tx.private, SignedTransfer):
+        gas += transfer_gas(tx.private.outputs)
     return gas
 
 
@@ -63,23 +94,59 @@ def check_form(tx: Transaction, rules: Rules) -> None:
             raise InvalidTransaction(f"max initcode size exceeded: {len(tx.data)}, at most {MAX_INITCODE_BYTES}")
 
 
-def check_admissible(tx: Transaction, state: StateReader, rules: Rules) -> bytes | None:
+def check_admissible(tx: Transaction, state: StateReader, rules: Rules, parent: Header) -> Sponsor:
     """Check that a valid block over `state` may contain `tx`, as far as one transaction alone decides it.
 
+    Args:
+        tx: decoded, its sender known.
+        state: of the parent block.
+        rules: of the next height.
+        parent: the parent block's header.
+
     Returns:
-        The member (address) that vouches for the sender; None where the rules admit every account.
+        Who answers for it.
 
     Raises:
         InvalidTransaction: with the reason.
     """
     check_form(tx, rules)
-    member = vouching_member(state.storage, tx.sender)
-    if member is None and not rules.open_accounts:
-        raise InvalidTransaction(f"sender not admitted: no member of the consortium vouches for 0x{tx.sender.hex()}")
+    if tx.private is not None:
+        check_private(tx, state, parent)
+        sponsor = Sponsor(Kind.ANONYMOUS if isinstance(tx.private, SignedCall) else Kind.SHIELDED)
+    else:
+        found = sponsor_of(tx.sender, state, parent, open_accounts=rules.open_accounts)
+        if found is None:
+            raise InvalidTransaction(
+                f"sender not admitted: no member of the consortium vouches for 0x{tx.sender.hex()}"
+            )
+        sponsor = found
     account = state.account(tx.sender)
     if account is not None and account.code_hash != EMPTY_CODE_HASH:
         raise InvalidTransaction(f"sender not an eoa: 0x{tx.sender.hex()} has code")
-    return member
+    return sponsor
+
+
+def sponsor_of(account: bytes, state: StateReader, parent: Header, *, open_accounts: bool) -> Sponsor | None:
+    """Return who answers for an account over `state`; None if nobody does, so that it may not send."""
+    member = vouching_member(state.storage, account)
+    if member is not None:
+        return Sponsor(Kind.MEMBER, member)
+    if session_until(state.storage, account) > parent.timestamp:
+        return Sponsor(Kind.SESSION, account)
+    return Sponsor(Kind.OPEN) if open_accounts else None
+
+
+def check_load(transactions: Iterable[Transaction], rules: Rules) -> None:
+    """Check that a block's gas can pay for its transactions before they run, refunds (a fifth at most) given back.
+
+    Without that, a block that is refused anyway could have everybody check its proofs for long.
+
+    Raises:
+        InvalidTransaction: it cannot.
+    """
+    due = sum(map(intrinsic_gas, transactions))
+    if 4 * due > 5 * rules.block_gas_limit:
+        raise InvalidTransaction(f"gas limit reached: {due} before anything runs, of {rules.block_gas_limit}")
 
 
 def highest_cost(tx: Transaction) -> int:

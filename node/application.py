@@ -18,7 +18,8 @@ from consensus.types import Domain, Epoch, ValidatorSet
 from contracts import layout
 from contracts.bindings.reverts import explain_revert
 from contracts.system import SYSTEM_CONTRACTS, GenesisContractError, genesis_deployments
-from node.admission import check_admissible
+from node.admission import check_admissible, check_load
+from node.anonymity import check_ranges
 from node.chain.assembly import (
     Executed,
     InvalidBody,
@@ -139,7 +140,7 @@ class Application:
             timestamp = max(parent.header.timestamp, self._clock.now_s())
             environment = block_environment(lambda number: view.header(number).hash, parent.header, rules, timestamp)
             state = view.state
-            allowed = (tx for tx in candidates if _refusal(tx, state, rules) is None)
+            allowed = (tx for tx in candidates if _refusal(tx, state, rules, parent.header) is None)
             result = self._executor.build(state, environment, allowed, time_budget_s=BUILD_BUDGET_S)
             return self._prepare(view, parent, rules, timestamp, result.included, result)
 
@@ -166,8 +167,13 @@ class Application:
         header, transactions = self._decode(body, height, rules)
         self._check_header(header, parent, rules, height, voting=voting)
         state = view.state
+        try:
+            check_load(transactions, rules)
+        except InvalidTransaction as error:
+            raise BlockRefused(height, error.reason) from None
+        check_ranges(transactions)
         for index, tx in enumerate(transactions):
-            reason = _refusal(tx, state, rules)
+            reason = _refusal(tx, state, rules, parent.header)
             if reason is not None:
                 raise BlockRefused(height, f"transaction {index}: {reason}")
         environment = block_environment(lambda number: view.header(number).hash, parent.header, rules, header.timestamp)
@@ -352,9 +358,9 @@ def _certified(block: CertifiedBlock, validators: ValidatorSet, domain: Domain) 
     return hash_of_body(block.body) == block.certificate.block_hash
 
 
-def _refusal(tx: Transaction, state: StateReader, rules: Rules) -> str | None:
+def _refusal(tx: Transaction, state: StateReader, rules: Rules, parent: Header) -> str | None:
     try:
-        check_admissible(tx, state, rules)
+        check_admissible(tx, state, rules, parent)
     except InvalidTransaction as error:
         return error.reason
     return None

@@ -7,7 +7,6 @@ mempool), one chain thread (build, execute, commit: one writer), and the RPC's r
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import signal
 import time
@@ -23,6 +22,7 @@ from consensus.messages import CertifiedBlock
 from consensus.state import Stage
 from consensus.types import Domain, ValidatorSet
 from contracts.bindings.consortium_votes import Equivocation
+from node.anonymity import InvalidProof
 from node.application import Application, BlockRefused, Replayed, make_block_0
 from node.budget import MOST, BlockBudget
 from node.chain.assembly import hash_of_body, join_body, split_body
@@ -64,8 +64,7 @@ from node.rpc.backend import NodeStatus, PeerStatus
 from node.rpc.server import RpcConfig, RpcServer
 from node.rules import RuleBook, Rules
 from node.snapshot.shelf import Shelf, Snapshotter
-from node.state import StateReader
-from node.storage import Store
+from node.storage import Store, View
 from node.sync.follower import Follower
 
 FORWARD_AFTER = 0.25  # of the view timeout: well before the view is given up
@@ -297,7 +296,7 @@ class Validator:
                 self._follow_members(membership(view, done.validators, self._node_key))
                 self._reporter.on_head(effect.height, view.state)
                 work = self._membership.pending
-                work |= self._mempool.has_executable(view.state, open_accounts=self._open_accounts)
+                work |= self._mempool.has_executable(view.state, view.head, open_accounts=self._open_accounts)
         log.info(
             "committed",
             extra={
@@ -333,7 +332,8 @@ class Validator:
         first, *others = await self._in_chain_thread(lambda: self._application.replay(blocks, self._domain))
         self._replayed = {each.prepared.sealed.header.number: each for each in others}
         with self._store.read() as view:
-            self._mempool.commit([tx for each in (first, *others) for tx in each.prepared.transactions], view.state)
+            done = [tx for each in (first, *others) for tx in each.prepared.transactions]
+            self._mempool.commit(done, view.state, view.head)
         return first
 
     def _follow_members(self, now: Membership) -> None:
@@ -364,7 +364,9 @@ class Validator:
 
     def _candidates(self) -> list[Transaction]:
         with self._store.read() as view:
-            return list(islice(self._mempool.executable(view.state, open_accounts=self._open_accounts), MOST))
+            return list(
+                islice(self._mempool.executable(view.state, view.head, open_accounts=self._open_accounts), MOST)
+            )
 
     # -- peers and transactions
 
@@ -384,9 +386,13 @@ class Validator:
             for raw in parcel.raws:
                 if self._mempool.get(keccak(raw)) is not None:
                     continue
-                with contextlib.suppress(InvalidTransaction):  # stale, or a peer's pool is not ours
-                    work |= self._admit(decode_transaction(raw, rules.chain_id), view.state, rules)
+                try:
+                    work |= self._admit(decode_transaction(raw, rules.chain_id), view, rules)
                     taken.append(raw)
+                except InvalidProof as error:
+                    self._network.complain(node_key.hex()[:16], error.reason)
+                except InvalidTransaction:  # stale, or a peer's pool is not ours
+                    continue
         self._gossip.pass_on(taken, parcel.onward)
         if work:
             self._on_work()
@@ -399,8 +405,8 @@ class Validator:
         self._handle(PeerConnected(node_key))
         self._gossip.greet(node_key)
 
-    def _admit(self, tx: Transaction, state: StateReader, rules: Rules) -> bool:
-        executable = self._mempool.add(tx, state, rules)
+    def _admit(self, tx: Transaction, view: View, rules: Rules) -> bool:
+        executable = self._mempool.add(tx, view.state, rules, view.head)
         for listener in list(self._pending_listeners):
             listener(tx)
         return executable
@@ -448,7 +454,7 @@ class Validator:
         with self._store.read() as view:
             rules = self._rule_book.rules_at(view.head_height + 1)
             tx = decode_transaction(raw, rules.chain_id)
-            work = self._admit(tx, view.state, rules)
+            work = self._admit(tx, view, rules)
         self._gossip.publish(tx.hash, tx.raw)
         return tx, work
 

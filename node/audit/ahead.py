@@ -115,7 +115,7 @@ def reading_ahead(view: View, chain_id: int, heights: range, reached: Callable[[
                 rows = _read(back)
             except (EOFError, BrokenPipeError):  # it was killed; it reads no database, so that says nothing about it
                 return decode(raws, chain_id)
-            return [row if isinstance(row, str) else Transaction(*row) for row in rows]
+            return [_decode(row, chain_id) if isinstance(row, bytes) else _made(row) for row in rows]
 
         with ThreadPoolExecutor(1) as thread:
             try:
@@ -151,8 +151,18 @@ def _serve(chain_id: int) -> None:
             raws = _read(sys.stdin.buffer)
         except EOFError:
             return
-        rows = [each if isinstance(each, str) else _values(each) for each in decode(raws, chain_id)]
-        _write(sys.stdout.buffer, rows)
+        _write(sys.stdout.buffer, [_row(each) for each in decode(raws, chain_id)])
+
+
+def _row(decoded: Decoded) -> Any:
+    """Return what is sent of a transaction: one without an account as it is, as nothing of it takes long to decode."""
+    if isinstance(decoded, str):
+        return decoded
+    return _values(decoded) if decoded.private is None else decoded.raw
+
+
+def _made(row: Any) -> Decoded:
+    return row if isinstance(row, str) else Transaction(*row)
 
 
 if __name__ == "__main__":

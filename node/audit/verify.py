@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 
@@ -12,7 +12,8 @@ from consensus.certificates import InvalidCertificate, verify
 from consensus.codec import InvalidPeerMessage, decode_certificate
 from consensus.types import Domain, Epoch, ValidatorSet
 from contracts import layout
-from node.admission import check_admissible
+from node.admission import check_admissible, check_load
+from node.anonymity import check_ranges
 from node.application import assemble, block_environment, make_block_0, make_genesis, validator_keys
 from node.audit.ahead import Ahead, Decoded, reading_ahead
 from node.audit.inheritance import Inheritance, Left
@@ -230,7 +231,7 @@ class Auditor:
         self._expect(
             list_root(raws) == header.transactions_root, ROUND, "body", "not the transactions that the header names"
         )
-        transactions = self._admitted(ahead.take(height, raws), rules)
+        transactions = self._admitted(ahead.take(height, raws), rules, parent.header)
         senders = view.senders(height)
         self._expect(
             senders == tuple(tx.sender for tx in transactions),
@@ -292,18 +293,23 @@ class Auditor:
             f"time {header.timestamp} is before its parent's",
         )
 
-    def _admitted(self, decoded: Iterable[Decoded], rules: Rules) -> list[Transaction]:
+    def _admitted(self, decoded: Sequence[Decoded], rules: Rules, parent: Header) -> list[Transaction]:
         """Return the transactions of a height, each of which must be one that the rules admit."""
-        transactions = []
         for index, tx in enumerate(decoded):
             if isinstance(tx, str):
                 raise self._fail(ROUND, "transaction", f"transaction {index}: {tx}")
+        transactions = [tx for tx in decoded if not isinstance(tx, str)]
+        try:
+            check_load(transactions, rules)
+        except InvalidTransaction as error:
+            raise self._fail(ROUND, "transaction", error.reason) from None
+        check_ranges(transactions)
+        for index, tx in enumerate(transactions):
             try:
-                check_admissible(tx, self._state, rules)
+                check_admissible(tx, self._state, rules, parent)
             except InvalidTransaction as error:
                 chain = _name(route(tx.to, rules.contract_domain))
                 raise self._fail(chain, "transaction", f"transaction {index}: {error.reason}") from None
-            transactions.append(tx)
             self._counts.signatures += 1
         return transactions
 

@@ -1,7 +1,7 @@
 """Transactions: strict decoding by type, and the sender recovered once.
 
 Sources: EIP-155 (type 0), EIP-2930 (type 1), EIP-1559 (type 2), EIP-2 (low s). Blob (type 3) and set-code (type 4)
-transactions are refused by rule.
+transactions are refused by rule. Types 0x6e and 0x6f are ours: their proofs take the place of a signature.
 """
 
 from __future__ import annotations
@@ -12,7 +12,10 @@ from dataclasses import dataclass
 from coincurve import PublicKey
 from eth_hash.auto import keccak
 
+from contracts.system import PRIVACY_REGISTRY
 from node.chain import rlp
+from node.chain.private import SignedCall, SignedTransfer, decode_call, decode_transfer
+from privacy.envelopes import ANONYMOUS_TYPE, SHIELDED_TYPE, AnonymousCall, ShieldedTransfer
 
 SECP256K1_N = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 MAX_TRANSACTION_BYTES = 128 * 1024  # what Ethereum clients accept; a 24 kB contract takes 60 kB of init code at most
@@ -38,7 +41,8 @@ class Transaction:
     """A decoded transaction with its sender.
 
     Addresses have 20 bytes (`to` None creates a contract), prices are wei a unit of gas; a legacy transaction's gas
-    price stands in both fee fields. `raw` is the EIP-2718 encoding and `hash` its keccak.
+    price stands in both fee fields. `raw` is the EIP-2718 encoding and `hash` its keccak. One without an account has
+    its `private` part, a one-time sender, and zeros for nonce, prices, value and signature.
     """
 
     raw: bytes
@@ -57,6 +61,7 @@ class Transaction:
     r: int
     s: int
     sender: bytes
+    private: SignedCall | SignedTransfer | None = None
 
 
 def decode_transaction(raw: bytes, chain_id: int) -> Transaction:
@@ -119,7 +124,31 @@ def _decode_dynamic_fee_type(raw: bytes, chain_id: int) -> Transaction:
     )
 
 
-TYPES: dict[int, Callable[[bytes, int], Transaction]] = {1: _decode_access_list_type, 2: _decode_dynamic_fee_type}
+def _decode_anonymous_call(raw: bytes, chain_id: int) -> Transaction:
+    signed = decode_call(raw)
+    _check_chain(signed.call.chain_id, chain_id)
+    return _private(raw, signed.call.sender(PRIVACY_REGISTRY), signed.call, signed)
+
+
+def _decode_shielded_transfer(raw: bytes, chain_id: int) -> Transaction:
+    signed = decode_transfer(raw)
+    _check_chain(signed.transfer.chain_id, chain_id)
+    return _private(raw, signed.transfer.sender(), signed.transfer, signed)
+
+
+def _private(
+    raw: bytes, sender: bytes, said: AnonymousCall | ShieldedTransfer, signed: SignedCall | SignedTransfer
+) -> Transaction:
+    gas, to, data = said.gas_limit, said.to, said.data
+    return Transaction(raw, keccak(raw), raw[0], said.chain_id, 0, 0, 0, gas, to, 0, data, (), 0, 0, 0, sender, signed)
+
+
+TYPES: dict[int, Callable[[bytes, int], Transaction]] = {
+    1: _decode_access_list_type,
+    2: _decode_dynamic_fee_type,
+    ANONYMOUS_TYPE: _decode_anonymous_call,
+    SHIELDED_TYPE: _decode_shielded_transfer,
+}
 """Decoders by EIP-2718 type byte; a later type is one more entry."""
 
 

@@ -11,10 +11,12 @@ from eth_hash.auto import keccak
 
 from node.chain import rlp
 from node.chain.header import Header
+from node.chain.private import SignedCall, SignedTransfer
 from node.chain.receipt import Log
 from node.chain.transaction import Transaction, decode_transaction
 from node.rpc.formats import Json, to_data, to_quantity
 from node.rpc.reads import BlockData
+from privacy.envelopes import ANONYMOUS_TYPE, SHIELDED_TYPE
 
 
 def header_json(header: Header) -> dict[str, Json]:
@@ -116,6 +118,8 @@ def _transaction_json(transaction: Transaction) -> dict[str, Json]:
         "r": to_quantity(transaction.r),
         "s": to_quantity(transaction.s),
     }
+    if transaction.private is not None:
+        return table | _private_json(transaction.private)
     if transaction.type:
         table["yParity"] = to_quantity(parity)
         table["accessList"] = [
@@ -126,6 +130,24 @@ def _transaction_json(transaction: Transaction) -> dict[str, Json]:
         table["maxFeePerGas"] = to_quantity(transaction.max_fee_per_gas)
         table["maxPriorityFeePerGas"] = to_quantity(transaction.max_priority_fee_per_gas)
     return table
+
+
+def _private_json(private: SignedCall | SignedTransfer) -> dict[str, Json]:
+    """Return what stands in the place of a signature."""
+    if isinstance(private, SignedTransfer):
+        return {
+            "expiryHeight": to_quantity(private.transfer.expiry_height),
+            "proofs": [to_data(proof) for proof in private.proofs],
+        }
+    call = private.call
+    return {
+        "window": to_quantity(call.window),
+        "ringRoot": to_data(call.ring_root),
+        "nullifier": to_data(call.nullifier),
+        "traceTag": to_data(call.trace_tag),
+        "expiryHeight": to_quantity(call.expiry_height),
+        "proof": to_data(private.proof),
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,12 +162,16 @@ class _Outline:
 
 _PLACES = {0: (0, 1, 1, 3), 1: (1, 2, 2, 4), 2: (1, 2, 3, 5)}
 """Where nonce, tip, cap and destination stand in the RLP list of a transaction, by type."""
+_PLACE_OF_DESTINATION = {ANONYMOUS_TYPE: 7, SHIELDED_TYPE: 3}
+"""The same of one without an account, which has nothing of the rest."""
 
 
 def _outline(raw: bytes) -> _Outline:
     """Return the outline of a committed transaction, without recovering its sender, which is known."""
     kind = 0 if raw[0] >= 0xC0 else raw[0]
     items = rlp.decode_list(rlp.decode(raw if kind == 0 else raw[1:]))
+    if kind in _PLACE_OF_DESTINATION:
+        return _Outline(0, 0, 0, rlp.decode_data(items[_PLACE_OF_DESTINATION[kind]]))
     nonce, tip, cap, to = (items[place] for place in _PLACES[kind])
     return _Outline(rlp.decode_int(nonce), rlp.decode_int(tip), rlp.decode_int(cap), rlp.decode_data(to) or None)
 

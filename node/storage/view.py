@@ -148,11 +148,16 @@ class View(Tables):
         payload = self.get("transactions", transaction_hash)
         return None if payload is None else (int.from_bytes(payload[:8], "big"), int.from_bytes(payload[8:], "big"))
 
+    @property
+    def head(self) -> Header:
+        """The header of the head."""
+        return self.header(self.head_height)
+
     def parent(self) -> Parent:
         """Return all of the head that its child is made from."""
         size = int.from_bytes(self.required("meta", b"history"), "big")
         peaks = tuple(self.history_node(position) for position in mmr.peak_positions(size))
-        return Parent(self.header(self.head_height), self.record(self.head_height), mmr.Range(size, peaks))
+        return Parent(self.head, self.record(self.head_height), mmr.Range(size, peaks))
 
     # -- the two chains
 

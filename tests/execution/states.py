@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from eth_hash.auto import keccak
 
+from node.chain.assembly import genesis_block
+from node.chain.header import Header
 from node.execution import VOID
+from node.rules import Rules
 from node.state import EMPTY_CODE_HASH, EMPTY_ROOT, Account, AccountChange, StateChanges, make_delta
 from node.state.code import beginnings
 from node.state.delta import encode_value, storage_key
 from node.state.trie import NO_NODES, build
 from tests.state.slots import named
+
+
+def header_at(number: int, timestamp: int) -> Header:
+    """Return a header of a height and chain second over some state or other."""
+    rules = Rules(version=1, chain_id=2016)
+    sealed = genesis_block(
+        file_hash=bytes(32), timestamp=timestamp, state_root=EMPTY_ROOT, rules=rules, validators_hash=bytes(32)
+    )
+    return replace(sealed.header, number=number)
 
 
 @dataclass(frozen=True, slots=True)

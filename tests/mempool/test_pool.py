@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from node.admission import Kind
 from node.chain.transaction import InvalidTransaction, Transaction
 from node.mempool import Mempool, PoolRejected
 from node.mempool import pool as bounds
@@ -33,12 +34,12 @@ def transaction(chain: OneChain, label: str, nonce: int, **options: Any) -> Tran
 def add(chain: OneChain, pool: Mempool, *transactions: Transaction) -> None:
     with chain.store.read() as view:
         for tx in transactions:
-            pool.add(tx, view.state, chain.rule_book.rules_at(1))
+            pool.add(tx, view.state, chain.rule_book.rules_at(1), view.head)
 
 
 def order(chain: OneChain, pool: Mempool) -> list[Transaction]:
     with chain.store.read() as view:
-        return list(pool.executable(view.state))
+        return list(pool.executable(view.state, view.head))
 
 
 def test_members_take_turns_however_many_accounts_they_vouch_for(chain: OneChain) -> None:
@@ -103,7 +104,7 @@ def test_known_replaced_and_far_ahead(chain: OneChain) -> None:
 
 
 def test_one_member_cannot_fill_anothers_room(chain: OneChain, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bounds, "MAX_PER_MEMBER", 3)
+    monkeypatch.setitem(bounds.BOUNDS, Kind.MEMBER, (3, bounds.MAX_BYTES_PER_MEMBER))
     pool = Mempool()
     add(chain, pool, *(transaction(chain, "household 0", n) for n in range(3)))
     with pytest.raises(PoolRejected, match="txpool is full"):
@@ -128,5 +129,5 @@ def test_executable_is_what_a_plain_model_says(chain: OneChain, arrivals: list[t
     ordered = order(chain, pool)
     assert len(ordered) == ready
     with chain.store.read() as view:
-        pool.commit(ordered, view.state)
+        pool.commit(ordered, view.state, view.head)
     assert len(pool) == sum(len(known) for known in model.values()) - ready

@@ -7,12 +7,13 @@ from node.chain.transaction import Transaction, decode_transaction
 from node.mempool import Mempool
 from node.rules import Rules
 from tests.execution.signing import signed
-from tests.execution.states import DictState, Holding
+from tests.execution.states import DictState, Holding, header_at
 from tests.node.samples import account_key, address_of
 
 CLOSED = Rules(version=1, chain_id=2016)
 KEY = account_key("account")
 SENDER = address_of(KEY)
+HEAD = header_at(0, 0)
 FIRST, SECOND = b"\xa1" * 20, b"\xa2" * 20
 
 
@@ -51,22 +52,22 @@ ORPHANED = "the sender is noted under the new member alone, and what waits under
 def test_what_waits_commits_after_another_member_vouches() -> None:
     pool = Mempool()
     waiting, later = transaction(0), transaction(1)
-    pool.add(waiting, Vouched(FIRST), CLOSED)
-    pool.add(later, Vouched(SECOND), CLOSED)
-    pool.commit([waiting], Vouched(SECOND, nonce=1))
-    assert list(pool.executable(Vouched(SECOND, nonce=1))) == [later]
+    pool.add(waiting, Vouched(FIRST), CLOSED, HEAD)
+    pool.add(later, Vouched(SECOND), CLOSED, HEAD)
+    pool.commit([waiting], Vouched(SECOND, nonce=1), HEAD)
+    assert list(pool.executable(Vouched(SECOND, nonce=1), HEAD)) == [later]
 
 
 def test_what_waits_is_executable_after_another_member_vouches() -> None:
     pool = Mempool()
     waiting, later = transaction(0), transaction(1)
-    pool.add(waiting, Vouched(FIRST), CLOSED)
-    pool.add(later, Vouched(SECOND), CLOSED)
-    assert list(pool.executable(Vouched(SECOND))) == [waiting, later]
+    pool.add(waiting, Vouched(FIRST), CLOSED, HEAD)
+    pool.add(later, Vouched(SECOND), CLOSED, HEAD)
+    assert list(pool.executable(Vouched(SECOND), HEAD)) == [waiting, later]
 
 
 def test_nobody_vouches_any_more() -> None:
     pool = Mempool()
-    pool.add(transaction(0), Vouched(FIRST), CLOSED)
-    pool.commit([], Vouched(None))
-    assert not pool.has_executable(Vouched(None))
+    pool.add(transaction(0), Vouched(FIRST), CLOSED, HEAD)
+    pool.commit([], Vouched(None), HEAD)
+    assert not pool.has_executable(Vouched(None), HEAD)

@@ -136,7 +136,7 @@ class RealApplication:
         """Take a raw transaction into the pool, if the pool takes it."""
         with self.store.read() as view, contextlib.suppress(InvalidTransaction):
             rules = self._rule_book.rules_at(view.head_height + 1)
-            self._mempool.add(decode_transaction(transaction, rules.chain_id), view.state, rules)
+            self._mempool.add(decode_transaction(transaction, rules.chain_id), view.state, rules, view.head)
 
     def pending(self) -> list[bytes]:
         """Raw transactions that can be executed now."""
@@ -159,7 +159,7 @@ class RealApplication:
         """Commit a block; durable on return."""
         done = self._application.commit(body, certificate)
         with self.store.read() as view:
-            self._mempool.commit(done.transactions, view.state)
+            self._mempool.commit(done.transactions, view.state, view.head)
 
     def holds(self, transaction: bytes) -> bool:
         """Whether a raw transaction is committed."""
@@ -178,7 +178,7 @@ class RealApplication:
     def _candidates(self) -> list[Transaction]:
         with self.store.read() as view:
             opened = self._rule_book.rules_at(view.head_height + 1).open_accounts
-            return list(islice(self._mempool.executable(view.state, open_accounts=opened), MOST))
+            return list(islice(self._mempool.executable(view.state, view.head, open_accounts=opened), MOST))
 
 
 class RealCluster:

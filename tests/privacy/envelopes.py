@@ -114,12 +114,17 @@ def signed_transfer(
     places: tuple[tuple[int, int], ...] = ((0, 3), (1, 5)),
     amounts: tuple[int, ...] = (1_500, 500),
     name: str = "",
+    proved: tuple[int, ...] | None = None,
     **values: Any,
 ) -> bytes:
-    """Return a transfer of the notes at these places (bin, index); a third amount is a lock."""
+    """Return a transfer of the notes at these places (bin, index); a third amount is a lock.
+
+    `proved` are the amounts that are shown to be in range, if they are others than those that are transferred.
+    """
     spends, openings = [own_spend(*place, name) for place in places], openings_of(*amounts)
     rows = b"".join(spent_row(bin_, spend) for (bin_, _), spend in zip(places, spends, strict=True))
     notes = b"".join(note_bytes(opening, name) for opening in openings[:2])
     lock = b"".join(G.point_to_bytes(commit(G, *opening)) + bytes(227 - 33) for opening in openings[2:])
     transfer = transfer_of(data=spend_data(rows, notes, lock), **values)
-    return sign_transfer(transfer, spends, openings, random_bytes("transfer"))
+    shown = openings if proved is None else openings_of(*proved)
+    return sign_transfer(transfer, spends, shown, random_bytes("transfer"))

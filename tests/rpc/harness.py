@@ -62,7 +62,7 @@ class LocalBackend:
         rules = self.rule_book.rules_at(0)
         transaction = decode_transaction(raw, rules.chain_id)
         with self.store.read() as view:
-            self.mempool.add(transaction, view.state, rules)
+            self.mempool.add(transaction, view.state, rules, view.head)
         for listener in list(self._pending):
             listener(transaction)
         if self.mining:
@@ -72,12 +72,12 @@ class LocalBackend:
     def mine(self) -> int:
         """Commit a block of everything executable and announce it; return its height."""
         with self.store.read() as view:
-            candidates = list(self.mempool.executable(view.state))
+            candidates = list(self.mempool.executable(view.state, view.head))
         built = self.chain.application.build(self.chain.height + 1, candidates)
         header = built.sealed.header
         self.chain.application.commit(built.body, self._certificate(header.number, header.hash))
         with self.store.read() as view:
-            self.mempool.commit(built.transactions, view.state)
+            self.mempool.commit(built.transactions, view.state, view.head)
         for listener in list(self._heads):
             listener(header.number)
         return header.number
