@@ -30,14 +30,16 @@ from consensus.messages import (
     Status,
 )
 from consensus.types import Height, Phase, View
+from contracts.private_window import decode_spend
 from node.application import make_genesis
 from node.chain import rlp
 from node.chain.assembly import InvalidBody, decode_body, encode_body
 from node.chain.dual import Chain, ChainBlock, decode_chain_block
 from node.chain.header import InvalidHeader, decode_header
+from node.chain.private import SignedCall
 from node.chain.proofs import InvalidProof, parse_proof
 from node.chain.record import decode_record as decode_round_record
-from node.chain.transaction import InvalidTransaction, decode_transaction
+from node.chain.transaction import InvalidTransaction, Transaction, decode_transaction
 from node.driver import compact_messages
 from node.genesis import parse_genesis
 from node.gossip import decode_transactions, encode_batches
@@ -46,6 +48,7 @@ from node.rules import RuleBook
 from node.state.trie import list_root
 from privacy import claims, clsag, range_proof, ring
 from privacy.auditors import ciphertext_from_bytes_checked, same_amount_from_bytes_checked
+from privacy.envelopes import bin_from_code, bin_to_code, ring_from_code, ring_to_code
 from privacy.equality import difference_from_bytes_checked, equality_from_bytes_checked
 from privacy.group import InvalidEncoding
 from privacy.secp256k1 import SECP256K1
@@ -53,6 +56,7 @@ from tests.consensus.machine import BLOCK, BODY, Machine
 from tests.node.chains import sign_transaction
 from tests.node.samples import account_key, sample_genesis
 from tests.privacy.claims import all_terms, good
+from tests.privacy.envelopes import bin_notes, ring_rows, signed_call, signed_transfer
 from tests.privacy.make_vectors import MEMBERS, written
 
 SUM = 0x4704
@@ -96,6 +100,13 @@ def attempt(decoder: Decoder, payload: bytes) -> None:
         return
     if decoder.encode is not None and decoder.encode(value) != payload:
         raise AssertionError(f"{payload.hex()} is accepted, but is not the encoding of {value!r}")
+
+
+def _again(tx: Transaction) -> bytes:
+    """Return a transaction as its fields are encoded, where they are kept as they came."""
+    if isinstance(tx.private, SignedCall):
+        return tx.private.call.to_bytes(tx.private.proof)
+    return tx.raw if tx.private is None else tx.private.transfer.to_bytes(tx.private.proofs)
 
 
 def _messages() -> list[Message]:
@@ -181,9 +192,14 @@ def decoders() -> Mapping[str, Decoder]:
         "transaction": Decoder(
             lambda data: decode_transaction(data, CHAIN_ID),
             (InvalidTransaction,),
-            lambda tx: bytes(tx.raw),
-            tuple(raws),
+            _again,
+            (*raws, signed_call(chain_id=CHAIN_ID), signed_transfer(chain_id=CHAIN_ID)),
         ),
+        "spend": Decoder(
+            decode_spend, (), None, (decode_transaction(signed_transfer(chain_id=CHAIN_ID), CHAIN_ID).data,)
+        ),
+        "ring": Decoder(ring_from_code, (InvalidEncoding,), ring_to_code, (ring_to_code(ring_rows()),)),
+        "bin": Decoder(bin_from_code, (InvalidEncoding,), bin_to_code, (bin_to_code(bin_notes(0)),)),
         "body": Decoder(
             decode_body,
             (InvalidBody,),

@@ -32,6 +32,7 @@ def parent_in(window: int, number: int = 7) -> Header:
 
 
 HEAD = parent_in(WINDOW - 1)
+NEXT = parent_in(WINDOW - 1, HEAD.number + 1)
 
 
 def data_address(kind: int, number: int) -> bytes:
