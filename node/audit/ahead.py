@@ -115,7 +115,7 @@ def reading_ahead(view: View, chain_id: int, heights: range, reached: Callable[[
                 rows = _read(back)
             except (EOFError, BrokenPipeError):  # it was killed; it reads no database, so that says nothing about it
                 return decode(raws, chain_id)
-            return [_decode(row, chain_id) if isinstance(row, bytes) else _made(row) for row in rows]
+            return [_made(row, chain_id) for row in rows]
 
         with ThreadPoolExecutor(1) as thread:
             try:
@@ -161,7 +161,9 @@ def _row(decoded: Decoded) -> Any:
     return _values(decoded) if decoded.private is None else decoded.raw
 
 
-def _made(row: Any) -> Decoded:
+def _made(row: Any, chain_id: int) -> Decoded:
+    if isinstance(row, bytes):
+        return _decode(row, chain_id)
     return row if isinstance(row, str) else Transaction(*row)
 
 

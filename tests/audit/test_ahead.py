@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import marshal
 import signal
 import subprocess
 from concurrent.futures import Future
@@ -13,8 +14,10 @@ from node.audit import ahead
 from node.audit.ahead import Ahead, Decoded, decode, reading_ahead
 from node.audit.report import AuditReport
 from node.chain import rlp
+from node.chain.transaction import Transaction
 from node.storage import Store, tables
 from tests.audit.street import HEAD, Street
+from tests.privacy.envelopes import CHAIN_ID, signed_call, signed_transfer
 
 
 def audits(street: Street, monkeypatch: pytest.MonkeyPatch) -> list[AuditReport]:
@@ -107,3 +110,13 @@ def test_a_helper_that_is_killed_changes_nothing(street: Street, monkeypatch: py
                     started[0].wait()
     store.close()
     assert started[0].returncode == -signal.SIGKILL
+
+
+def test_what_has_no_account_is_decoded_on_this_side() -> None:
+    """It has parts that the other process cannot send, and nothing of it takes long."""
+    raws = signed_call(), signed_transfer()
+    for tx in decode(raws, CHAIN_ID):
+        assert isinstance(tx, Transaction)
+        row = ahead._row(tx)
+        assert marshal.loads(marshal.dumps(row)) == row == tx.raw
+        assert ahead._made(row, CHAIN_ID) == tx

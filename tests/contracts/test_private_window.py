@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from eth_abi.abi import encode
 from eth_hash.auto import keccak
 from hypothesis import given
 from hypothesis import strategies as st
 
+from contracts.artifact import load_artifact
 from contracts.layout import array_slot, mapping_slot
 from contracts.private_window import (
+    BINS_SLOT,
     LOCK_BYTES,
     NOTE_BYTES,
+    SCHEDULE_SLOT,
     SPEND_SELECTOR,
     SPEND_TYPES,
     SPENT_BYTES,
+    SPENT_SLOT,
+    VERSIONS_SLOT,
     Spent,
     bin_address,
     decode_spend,
@@ -98,3 +105,23 @@ def test_slots_are_where_the_page_says() -> None:
     assert session_until(read, b"\xdd" * 20) == 77
     assert session_until(read, b"\xde" * 20) == 0
     assert window_of(lambda *_: 0, 5) is None
+
+
+def test_the_compiler_put_what_is_read_where_it_is_read() -> None:
+    layouts: dict[str, Any] = {name: load_artifact(name).storage_layout for name in ("PrivacyRegistry", "ShieldedPool")}
+    places = {
+        name: {
+            entry["label"]: (int(entry["slot"]), entry["offset"], layout["types"][entry["type"]]["label"])
+            for entry in layout["storage"]
+        }
+        for name, layout in layouts.items()
+    }
+    registry, pool = places["PrivacyRegistry"], places["ShieldedPool"]
+    assert registry["_versions"][:2] == (VERSIONS_SLOT, 0)
+    clock = sorted(place for place in registry.values() if place[0] == SCHEDULE_SLOT)
+    assert clock == [(SCHEDULE_SLOT, 0, "uint64"), (SCHEDULE_SLOT, 8, "uint32")]
+    types = layouts["PrivacyRegistry"]["types"]
+    version = next(kind for name, kind in types.items() if "Version)" in name and "members" in kind)
+    assert [(field["label"], field["offset"]) for field in version["members"]] == [("fromWindow", 0), ("ring", 8)]
+    assert pool["_bins"] == (BINS_SLOT, 0, "address[]")
+    assert pool["_spent"] == (SPENT_SLOT, 0, "mapping(bytes32 => bool)")
