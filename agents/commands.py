@@ -75,7 +75,7 @@ def run(config: ConfigOption) -> None:
     def start() -> None:
         from agents.household import Household
 
-        _run_until_signal(Household(load_household(config)).run)
+        run_until_signal(Household(load_household(config)).run)
 
     guarded(start)
 
@@ -105,7 +105,7 @@ def operator(config: ConfigOption) -> None:
     def start() -> None:
         from agents.operator import Operator
 
-        _run_until_signal(Operator(load_operator(config)).run)
+        run_until_signal(Operator(load_operator(config)).run)
 
     guarded(start)
 
@@ -147,7 +147,9 @@ def _new_folder(directory: Path) -> bytes:
     return passphrase.encode()
 
 
-def _run_until_signal(run: Callable[[], Coroutine[Any, Any, None]]) -> None:
+def run_until_signal(run: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run until SIGINT or SIGTERM."""
+
     async def supervised() -> None:
         task = asyncio.create_task(run())
         loop = asyncio.get_running_loop()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,6 +19,7 @@ HOUSEHOLD_CONFIG = "household.toml"
 OPERATOR_CONFIG = "operator.toml"
 MAX_PRICE_MICROEUR_PER_KWH = 10_000_000  # ten euro a kWh
 MAX_ENERGY_WH = 10_000_000
+LOSSES_PERMILLE = 15  # of the energy drawn: what a low-voltage line loses
 _MISSING: Any = object()
 
 T = TypeVar("T")
@@ -26,7 +27,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class HouseholdConfig:
-    """A household's agents. Paths are absolute; times in chain seconds."""
+    """A household's agents. Paths are absolute; times in chain seconds. `wire` is there in a simulated street alone."""
 
     directory: Path
     name: str
@@ -47,6 +48,17 @@ class HouseholdConfig:
     offers_wait_s: int
     reply_timeout_s: int
     attest_quarters: int
+    private: bool
+    wire: Path | None
+
+
+@dataclass(frozen=True, slots=True)
+class FeederConfig:
+    """The feeder's meter of a simulated street: its key, the wires behind it, and what is lost of the energy drawn."""
+
+    key: Path
+    wires: tuple[Path, ...]
+    losses_permille: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +70,8 @@ class OperatorConfig:
     key: Path
     passphrase_file: Path | None
     fund_microeur: int
+    private: bool
+    feeder: FeederConfig | None
 
 
 class Section:
@@ -101,6 +115,18 @@ class Section:
         if not low <= found <= high:
             raise self.error(key, f"{expected}, found {found}")
         return found
+
+    def flag(self, key: str, default: bool) -> bool:
+        """Return whether `key` is true."""
+        found: bool = self.value(key, bool, "true or false", default)
+        return found
+
+    def texts(self, key: str, default: Any = _MISSING) -> tuple[str, ...]:
+        """Return the strings of the list at `key`."""
+        found: list[Any] = self.value(key, list, "a list of strings", default)
+        if not all(isinstance(each, str) and each for each in found):
+            raise self.error(key, f"a list of strings that are not empty, found {found!r}")
+        return tuple(found)
 
     def endpoint(self, key: str) -> tuple[str, int]:
         """Return (host, port) at `key`, written HOST:PORT."""
@@ -161,14 +187,14 @@ def load_household(path: Path) -> HouseholdConfig:
         ConfigError: naming the file, the key and what was expected.
     """
     base = path.parent.resolve()
-    top = Section(path, "", _load(path))
+    top = Section(path, "", load_toml(path))
     household, profiles = top.required("household"), top.required("profiles")
     battery, start_soc_wh = _battery(top.section("battery"))
     strategy = top.required("strategy")
     forecast = profiles.text("forecast", FORECASTS[0])
     if forecast not in FORECASTS:
         raise profiles.error("forecast", f"one of {', '.join(FORECASTS)}, found {forecast!r}")
-    passphrase = household.text("passphrase_file", "")
+    passphrase, wire = household.text("passphrase_file", ""), household.text("wire", "")
     config = HouseholdConfig(
         directory=base,
         name=household.text("name"),
@@ -189,6 +215,8 @@ def load_household(path: Path) -> HouseholdConfig:
         offers_wait_s=strategy.integer("offers_wait_s", 0, 86_400, 600),
         reply_timeout_s=strategy.integer("reply_timeout_s", 1, 86_400, 360),
         attest_quarters=household.integer("attest_quarters", 1, 96, 1),
+        private=household.flag("private", False),
+        wire=base / wire if wire else None,
     )
     for section in (top, household, profiles, strategy):
         section.close()
@@ -202,7 +230,7 @@ def load_operator(path: Path) -> OperatorConfig:
         ConfigError: naming the file, the key and what was expected.
     """
     base = path.parent.resolve()
-    top = Section(path, "", _load(path))
+    top = Section(path, "", load_toml(path))
     operator = top.required("operator")
     passphrase = operator.text("passphrase_file", "")
     config = OperatorConfig(
@@ -211,16 +239,30 @@ def load_operator(path: Path) -> OperatorConfig:
         key=base / operator.text("key"),
         passphrase_file=base / passphrase if passphrase else None,
         fund_microeur=operator.integer("fund_microeur", 0, 10**12, 50_000_000),
+        private=operator.flag("private", False),
+        feeder=_feeder(base, top.section("feeder")),
     )
+    if config.feeder is not None and not config.private:
+        raise operator.error("private", "true where there is a [feeder]: an open street's balance needs none")
     operator.close()
     top.close()
     return config
 
 
 def render_household(
-    *, name: str, connection: str, rpc: str, listen: str, data: str, load_shift_weeks: int = 0, rest: str = ""
+    *,
+    name: str,
+    connection: str,
+    rpc: str,
+    listen: str,
+    data: str,
+    load_shift_weeks: int = 0,
+    private: bool = False,
+    wire: str = "",
+    rest: str = "",
 ) -> str:
     """Return the text of a new household.toml; `rest` holds its [battery] and [strategy] tables."""
+    wired = f'wire = "{wire}"\n' if wire else ""
     return (
         "# A household's agents. Paths are relative to this file, prices in micro-euro per kWh, times in chain\n"
         "# seconds.\n"
@@ -232,6 +274,8 @@ def render_household(
         'key = "household-key.json"\n'
         'meter_key = "meter-key.json"\n'
         'passphrase_file = "passphrase"\n'
+        f"private = {_toml(private)}\n"
+        f"{wired}"
         "\n[profiles]\n"
         f'data = "{data}"\n'
         f"load_shift_weeks = {load_shift_weeks}\n"
@@ -240,8 +284,18 @@ def render_household(
     )
 
 
-def render_operator(*, rpc: str, fund_microeur: int = 50_000_000) -> str:
-    """Return the text of a new operator.toml."""
+def render_operator(
+    *, rpc: str, fund_microeur: int = 50_000_000, private: bool = False, wires: Sequence[str] = ()
+) -> str:
+    """Return the text of a new operator.toml; with wires its feeder's meter measures what flows in them."""
+    quoted = ", ".join(f'"{wire}"' for wire in wires)
+    feeder = (
+        "\n# What the feeder's meter measures: the wires of a simulated street, and what is lost of the energy drawn.\n"
+        "[feeder]\n"
+        'key = "feeder-key.json"\n'
+        f"wires = [{quoted}]\n"
+        f"losses_permille = {LOSSES_PERMILLE}\n"
+    )
     return (
         "# The microgrid operator. Paths are relative to this file, money in micro-euro.\n"
         "[operator]\n"
@@ -249,6 +303,8 @@ def render_operator(*, rpc: str, fund_microeur: int = 50_000_000) -> str:
         'key = "operator-key.json"\n'
         'passphrase_file = "passphrase"\n'
         f"fund_microeur = {fund_microeur}\n"
+        f"private = {_toml(private)}\n"
+        f"{feeder if wires else ''}"
     )
 
 
@@ -265,6 +321,22 @@ opening = 225000
 reserve = 145000
 rounds = 6
 """
+
+
+def _toml(flag: bool) -> str:
+    return "true" if flag else "false"
+
+
+def _feeder(base: Path, section: Section | None) -> FeederConfig | None:
+    if section is None:
+        return None
+    config = FeederConfig(
+        key=base / section.text("key"),
+        wires=tuple(base / wire for wire in section.texts("wires")),
+        losses_permille=section.integer("losses_permille", 0, 500, LOSSES_PERMILLE),
+    )
+    section.close()
+    return config
 
 
 def _battery(section: Section | None) -> tuple[BatterySpec | None, int]:
@@ -298,7 +370,12 @@ def _trading(strategy: Section, battery: BatterySpec | None) -> Trading:
     return Trading(buy, sell, storage)
 
 
-def _load(path: Path) -> dict[str, Any]:
+def load_toml(path: Path) -> dict[str, Any]:
+    """Return what a TOML file says.
+
+    Raises:
+        ConfigError: it is not readable, or no TOML.
+    """
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:

@@ -15,10 +15,13 @@ from typing import Any
 from agents.chain import RETRY_S, Call, Chain, NodeError, NodeUnreachable, Sender
 from agents.clock import ChainClock, Windows
 from agents.configuration import HouseholdConfig
-from agents.devices.agents import BatteryAgent, MeterAgent, PvAgent, attested_so_far
+from agents.devices.agents import BatteryAgent, MeterAgent, PvAgent
+from agents.devices.attesting import OpenAttester, SealedAttester
 from agents.devices.load import Load
 from agents.devices.meter import Reading
 from agents.devices.pv import Pv
+from agents.devices.sealing import MeterSeal
+from agents.devices.wire import Wire
 from agents.errors import AgentError
 from agents.follower import Follower
 from agents.forecast import make_forecaster
@@ -38,7 +41,7 @@ from agents.trading.window import Trader
 from contracts.bindings import erc20, fiat_token, market, meter_registry
 from contracts.bindings.abi import Event, View
 from contracts.bindings.market_types import OfferMade, Tariff, TradeState, TransactionAllowed, WindowSettled
-from contracts.system import FIAT_TOKEN, MARKET
+from contracts.system import FIAT_TOKEN, MARKET, SEALED_METERS
 
 logger = logging.getLogger("gridpact.agents")
 
@@ -88,11 +91,14 @@ class Household:
             await self._assemble(memory)
             await home.container.start()
             home.container.on_ready()
-            await self._introduce()
+            self._follower.height = await self._chain.height()
+            if not self._config.private:
+                await self._introduce()
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._follower.run())
                 tasks.create_task(self._for_ever("meter", self._meter_step))
-                tasks.create_task(self._for_ever("trading", self._trading_step))
+                if not self._config.private:
+                    tasks.create_task(self._for_ever("trading", self._trading_step))
         finally:
             if home.container.running:
                 await home.container.shutdown()
@@ -102,6 +108,9 @@ class Household:
     async def _make_home(self, journal: Journal) -> Home:
         genesis, clock = await self._chain.batch([("grid_genesis", []), ("grid_clock", [])])
         windows = Windows(**genesis["schedule"])
+        if self._config.private != ("sealing" in genesis):
+            found = "has no sealed meters" if self._config.private else "has sealed meters"
+            raise AgentError(f"household.private: expected what the genesis file says, which {found}")
         if windows.quarter_length_s != QUARTER_S:
             raise AgentError(f"schedule.quarter_length_s: expected {QUARTER_S} as in the profiles")
         meters, terms = await self._chain.read(meter_registry.get_meters(0, MAX_METERS), market.parameters())
@@ -133,7 +142,12 @@ class Household:
         home, config, container = self._home, self._config, self._home.container
         self._sender = Sender(self._chain, self._key, home.chain_id)
         meter_sender = Sender(self._chain, self._meter_key, home.chain_id)
-        attested = await attested_so_far(self._chain, meter_sender.account)
+        attester = (
+            SealedAttester(self._chain, MeterSeal(self._meter_key, home.chain_id), home.windows)
+            if config.private
+            else OpenAttester(self._chain, meter_sender.account, home.windows)
+        )
+        attested = await attester.next_quarter()
         first = max(attested, memory.next_quarter or 0)
         soc_wh = config.start_soc_wh if memory.soc_wh is None else memory.soc_wh
         pv = container.register(PvAgent(home, Pv(self._profile)), "pv")
@@ -146,8 +160,9 @@ class Household:
                 Load(self._profile),
                 pv,
                 battery,
-                chain=self._chain,
+                attester=attester,
                 sender=meter_sender,
+                wire=Wire(config.wire) if config.wire else None,
                 next_quarter=first,
                 attest_quarters=config.attest_quarters,
             ),
@@ -165,7 +180,7 @@ class Household:
         self._follower = Follower(
             self._chain,
             home.view,
-            [MARKET],
+            [SEALED_METERS if config.private else MARKET],
             [self._sender, meter_sender],
             on_event=self._on_event,
             on_problem=home.problem,
@@ -231,7 +246,6 @@ class Household:
         """Read the market's state, publish how to reach the agents (step 1), and let the market take the household's
         money."""
         home = self._home
-        self._follower.height = await self._chain.height()
         current = max(self._current(), 0)
         windows = range(max(current - KEPT_WINDOWS, 0), current + 2)
         for page in await self._chain.read_all([market.get_offers(w) for w in (current, current + 1)]):

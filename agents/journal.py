@@ -259,6 +259,37 @@ class StreetBalance(Line):
     grid_export_wh: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WindowClosing(Line):
+    """The operator sent the closing of a window of sealed meters: of how many quarters, all meters together."""
+
+    kind: ClassVar[str] = "closing"
+    window: int
+    quarters: int
+    expected: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartGoing(Line):
+    """The auditor is about to give its parts of a window's sums (hexadecimal). Durable before it leaves: it gives no
+    part of other sums of that window, ever."""
+
+    kind: ClassVar[str] = "part"
+    window: int
+    sums: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SumsFound(Line):
+    """The auditor found a window's sums from enough parts, and sent them."""
+
+    kind: ClassVar[str] = "sums"
+    window: int
+    import_wh: int
+    export_wh: int
+    auditors: list[int]
+
+
 KINDS: Mapping[str, type[Line]] = {
     cls.kind: cls
     for cls in (
@@ -280,6 +311,9 @@ KINDS: Mapping[str, type[Line]] = {
         Funded,
         Settlement,
         StreetBalance,
+        WindowClosing,
+        PartGoing,
+        SumsFound,
     )
 }
 

@@ -1,5 +1,5 @@
 """The microgrid operator: an account of its own without a vote. It issues money at the start against receipts,
-settles every window for everyone, and watches the street's balance.
+settles every window for everyone, and watches the street's balance. Where meters are sealed it closes the windows.
 
 Source: Mezquita et al., "Towards a Blockchain-Based Peer-to-Peer Energy Marketplace", section 4.4 (MGO; external
 issuers of fiat).
@@ -13,9 +13,13 @@ from dataclasses import replace
 
 from eth_hash.auto import keccak
 
+from agents.balancing import Balancing, Feeder
 from agents.chain import Call, Chain, NodeError, NodeUnreachable, Pending, Sender
 from agents.clock import ChainClock, Windows
 from agents.configuration import OperatorConfig
+from agents.devices.feeder import FeederMeter
+from agents.devices.wire import Wire
+from agents.errors import AgentError
 from agents.follower import Follower
 from agents.home import hexed
 from agents.journal import JOURNAL_NAME, Funded, Journal, Line, Problem, Settlement, StreetBalance
@@ -23,7 +27,7 @@ from agents.keys import load_key, read_passphrase
 from agents.ledger import KEPT_WINDOWS, MarketView
 from contracts.bindings import fiat_token, market, meter_registry
 from contracts.bindings.market_types import TradeState
-from contracts.system import FIAT_TOKEN, MARKET, METER_REGISTRY
+from contracts.system import FIAT_TOKEN, MARKET, METER_REGISTRY, SEALED_METERS
 
 logger = logging.getLogger("gridpact.agents")
 
@@ -49,6 +53,7 @@ class Operator:
         self._balanced: set[int] = set()
         self._attempts: dict[int, int] = {}
         self._clock: ChainClock | None = None
+        self._balancing: Balancing | None = None
 
     async def run(self) -> None:
         """Run until cancelled.
@@ -60,29 +65,48 @@ class Operator:
             await self._start()
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._follower.run())
-                tasks.create_task(self._settle_for_ever())
+                tasks.create_task(self._balancing.run() if self._balancing else self._settle_for_ever())
         finally:
             await self._chain.close()
             self._journal.close()
 
     async def _start(self) -> None:
         genesis, clock = await self._chain.batch([("grid_genesis", []), ("grid_clock", [])])
+        private = self._config.private
+        if private != ("sealing" in genesis):
+            raise AgentError("operator.private: expected true where the genesis file has sealed meters, and only there")
         self._windows = Windows(**genesis["schedule"])
         self._clock = ChainClock.from_rpc(clock)
         self._sender = Sender(self._chain, self._key, int(genesis["chain_id"]))
+        feeder = self._feeder(int(genesis["chain_id"]))
+        senders = [self._sender, feeder.sender] if feeder else [self._sender]
         self._follower = Follower(
             self._chain,
             self._view,
-            [MARKET, METER_REGISTRY],
-            [self._sender],
+            [SEALED_METERS] if private else [MARKET, METER_REGISTRY],
+            senders,
             on_event=lambda event: None,
             on_problem=self._problem,
         )
         self._follower.height = await self._chain.height()
         (meters,) = await self._chain.read(meter_registry.get_meters(0, MAX_METERS))
         self._households = tuple(sorted(row.household for row in meters))
-        await self._catch_up()
+        if private:
+            count = len(self._households) * self._windows.quarters
+            self._balancing = Balancing(
+                self._chain, self._clock, self._windows, self._follower, self._sender, feeder, count, self._write
+            )
+        else:
+            await self._catch_up()
         await self._fund()
+
+    def _feeder(self, chain_id: int) -> Feeder | None:
+        config = self._config.feeder
+        if config is None:
+            return None
+        key = load_key(config.key, read_passphrase(self._config.passphrase_file))
+        meter = FeederMeter([Wire(path) for path in config.wires], self._windows.quarters, config.losses_permille)
+        return Feeder(meter, Sender(self._chain, key, chain_id))
 
     async def _catch_up(self) -> None:
         """Read trades, readings and settlements of the newest windows: what happened while the operator was away."""

@@ -14,6 +14,7 @@ import typer
 from rich.console import Console
 
 from agents.errors import AgentError
+from devnet import private_day
 from devnet.accounts import MNEMONIC
 from devnet.layout import MAX_RPC_PORT, Options, Place
 from devnet.processes import LOG_FOLDER, DevnetError, log_path, running
@@ -108,6 +109,8 @@ def _size(place: Place) -> str:
 
 def _day(devnet: Devnet, console: Console) -> bool:
     """Watch the day, print the report and the audit's verdict; return whether all is as it should be."""
+    if devnet.place.private:
+        return _private_day(devnet, console)
     market = devnet.watch_day()
     devnet.stop_agents()
     report = devnet.report(market)
@@ -116,6 +119,27 @@ def _day(devnet: Devnet, console: Console) -> bool:
     for index, verdict in enumerate(verdicts):
         console.print(f"{devnet.place.node(index).name}: {verdict}", highlight=False, soft_wrap=True)
     problems = _problems(devnet.place, report, head is not None, verdicts)
+    for problem in problems:
+        console.print(f"not as it should be: {problem}", highlight=False)
+    return not problems
+
+
+def _private_day(devnet: Devnet, console: Console) -> bool:
+    """Watch a private day, print its balances and the audit's verdict; return whether all is as it should be."""
+    balances = private_day.watch(devnet, console)
+    devnet.stop_agents()
+    console.print()
+    console.print(private_day.table(balances))
+    problems = [] if devnet.equal_heads() else ["the nodes' heads differ"]
+    problems += [
+        f"window {window}: not opened, or without the feeder's reading"
+        for window in range(devnet.place.scenario.windows)
+        if window not in balances or not (balances[window].opened and balances[window].fed)
+    ]
+    for index, verdict in enumerate(devnet.audit()):
+        console.print(f"{devnet.place.node(index).name}: {verdict}", highlight=False, soft_wrap=True)
+        if not verdict.startswith("audit: ok"):
+            problems.append(f"node {index}: {verdict}")
     for problem in problems:
         console.print(f"not as it should be: {problem}", highlight=False)
     return not problems
@@ -165,7 +189,9 @@ def status(data: DataOption = DATA) -> None:
 
 @app.command()
 def logs(
-    name: Annotated[str | None, typer.Argument(help="node-0 … household-3, operator; all if left out.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="node-0 … household-3, operator, auditors; all if left out.")
+    ] = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Keep printing.")] = False,
     data: DataOption = DATA,
 ) -> None:

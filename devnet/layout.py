@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from agents.auditing.configuration import AUDITOR_CONFIG, render_auditor
 from agents.configuration import HOUSEHOLD_CONFIG, OPERATOR_CONFIG, render_household, render_operator
 from agents.keys import create_key
 from agents.market.tariff import PRESETS
 from devnet.accounts import MNEMONIC_BALANCE_WEI, PASSPHRASE, derived_key, mnemonic_addresses
-from devnet.auditors import devnet_auditors, genesis_sections
+from devnet.auditors import AuditorKeys, devnet_auditors, genesis_sections
 from devnet.scenario import DATA, HouseholdPlan, Scenario
 from node.evidence import reporter_account
 from node.keys import NODE_KIND, SCRYPT_LIGHT, account_address, node_key_of, save_key
@@ -27,6 +28,9 @@ MAX_POWER_W = 50_000  # of a meter: what a house connection carries
 AGENT_FOLDER = "household"
 NODE_FOLDER = "node"
 OPERATOR_FOLDER = "operator"
+AUDITOR_FOLDER = "auditor"
+WIRES_FOLDER = "street"
+WITNESSES = 2  # nodes of other members that an auditor asks for the sums, too
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +92,10 @@ class Place:
         """The operator's folder."""
         return self.root / OPERATOR_FOLDER
 
+    def auditor(self, number: int) -> Path:
+        """Return the folder of an auditor, by its number from 1."""
+        return self.root / f"{AUDITOR_FOLDER}-{number}"
+
     @property
     def genesis(self) -> Path:
         """The genesis file."""
@@ -129,9 +137,18 @@ def write_devnet(place: Place) -> None:
         for index, plan in enumerate(place.scenario.households):
             _write_household(place, index, plan)
         _write_key(place.operator / "operator-key.json", "operator")
-        text = render_operator(rpc=f"http://{place.rpc(0)}", fund_microeur=place.scenario.first_money_microeur)
+        text = render_operator(
+            rpc=f"http://{place.rpc(0)}",
+            fund_microeur=place.scenario.first_money_microeur,
+            private=place.private,
+            wires=[_wire(index) for index in range(place.count)] if place.private else (),
+        )
         _write_text(place.operator / OPERATOR_CONFIG, text)
         _write_text(place.operator / "passphrase", PASSPHRASE + "\n")
+    if place.private:
+        _write_key(place.operator / "feeder-key.json", "feeder")
+        for keys in devnet_auditors(CHAIN_ID).keys:
+            _write_auditor(place, keys)
     place.genesis.write_text(json.dumps(genesis_content(place), indent=2) + "\n", encoding="utf-8")
 
 
@@ -243,9 +260,26 @@ def _write_household(place: Place, index: int, plan: HouseholdPlan) -> None:
         listen=place.agents(index),
         data=str(DATA),
         load_shift_weeks=plan.load_shift_weeks,
+        private=place.private,
+        wire=_wire(index) if place.private else "",
         rest=_agent_tables(plan.tables),
     )
     _write_text(folder / HOUSEHOLD_CONFIG, text)
+
+
+def _write_auditor(place: Place, keys: AuditorKeys) -> None:
+    folder = place.auditor(keys.number)
+    _write_key(folder / "auditor-key.json", f"auditor {keys.number}")
+    share = keys.share.to_bytes(32, "big")
+    create_key(folder / "share.json", PASSPHRASE.encode(), private_key=share, work_factor=SCRYPT_LIGHT)
+    nodes = [f"http://{place.rpc((keys.number - 1 + offset) % place.validators)}" for offset in range(WITNESSES + 1)]
+    _write_text(folder / AUDITOR_CONFIG, render_auditor(rpc=nodes[0], confirm=nodes[1:]))
+    _write_text(folder / "passphrase", PASSPHRASE + "\n")
+
+
+def _wire(index: int) -> str:
+    """Return the file that stands for a connection's wire, as seen from the folder of any agent."""
+    return f"../{WIRES_FOLDER}/wire-{index}"
 
 
 def _agent_tables(tables: Mapping[str, Any]) -> str:

@@ -14,9 +14,12 @@ from typing import Any
 from rich.console import Console
 from rich.live import Live
 
+from agents.auditing.configuration import AUDITOR_CONFIG
+from agents.configuration import HOUSEHOLD_CONFIG, OPERATOR_CONFIG
 from agents.errors import AgentError
 from agents.journal import JOURNAL_NAME, Started, lines_of
-from devnet.layout import Place, init_command, write_devnet
+from devnet.auditors import devnet_auditors
+from devnet.layout import CHAIN_ID, Place, init_command, write_devnet
 from devnet.processes import DevnetError, Processes, check_ports, gridpact, running, stop_all
 from devnet.report import Report, make_report, print_report
 from devnet.street import MarketDay, read_household, read_market, recorded
@@ -105,20 +108,39 @@ class Devnet:
             for index in range(place.count):
                 self.start_household(index)
             self.start_operator()
+        if place.private:
+            self.start_auditors()
 
     def start_node(self, index: int) -> None:
         """Start a validator, by the command that a household uses."""
-        self.processes.start(f"node-{index}", ["node", "run", "--config", str(self.place.node(index) / CONFIG_NAME)])
+        self._start(f"node-{index}")
 
     def start_household(self, index: int) -> None:
         """Start a household's agents, by the command that a household uses."""
-        config = self.place.household(index) / "household.toml"
-        self.processes.start(f"household-{index}", ["household", "run", "--config", str(config)])
+        self._start(f"household-{index}")
 
     def start_operator(self) -> None:
         """Start the operator."""
-        config = self.place.operator / "operator.toml"
-        self.processes.start("operator", ["household", "operator", "--config", str(config)])
+        self._start("operator")
+
+    def start_auditors(self) -> None:
+        """Start all auditors in one process: a Python for each costs more than what they do."""
+        self._start("auditors")
+
+    def _start(self, name: str) -> None:
+        self.processes.start(name, self._words(name))
+
+    def _words(self, name: str) -> list[str]:
+        """Return the words of the command that a process is."""
+        place = self.place
+        if name == "auditors":
+            configs = [place.auditor(keys.number) / AUDITOR_CONFIG for keys in devnet_auditors(CHAIN_ID).keys]
+            return ["auditor", "run", *(word for config in configs for word in ("--config", str(config)))]
+        if name == "operator":
+            return ["household", "operator", "--config", str(place.operator / OPERATOR_CONFIG)]
+        kind = name.partition("-")[0]
+        config = CONFIG_NAME if kind == "node" else HOUSEHOLD_CONFIG
+        return [kind, "run", "--config", str(place.root / name / config)]
 
     def _ports(self) -> list[tuple[str, int]]:
         place = self.place
@@ -158,7 +180,7 @@ class Devnet:
         place = self.place
         days = [read_household(place, index) for index in range(place.count)]
         trades = list(recorded(place).values())
-        height = self._height()
+        height = self.height()
         now = (clock.now_s() - place.scenario.window_zero_s) // place.scenario.schedule["window_length_s"]
         if self._console.is_terminal:
             live.update(live_table(place, now, height, days, trades), refresh=True)
@@ -174,15 +196,11 @@ class Devnet:
             DevnetError: a process gave up by itself, with the end of its log.
         """
         for name in self.processes.take_killed():
-            kind, config = (
-                ("node", CONFIG_NAME) if name.startswith("node-") else ("household", f"{name.split('-')[0]}.toml")
-            )
-            verb = "operator" if name == "operator" else "run"
-            again = f"gridpact {kind} {verb} --config {self.place.root / name / config}"
+            again = f"gridpact {' '.join(self._words(name))}"
             self._console.print(f"{name} was killed, the others go on; start it again: {again}", soft_wrap=True)
         self.processes.check()
 
-    def _height(self) -> int:
+    def height(self) -> int:
         """Return the height of the first node that answers; 0 if none does."""
         heights = (height_of(self.place.rpc(index)) for index in range(self.place.validators))
         return next((height for height in heights if height is not None), 0)
@@ -197,7 +215,7 @@ class Devnet:
             whole = all(len(day.windows) >= place.scenario.windows for day in days)
             settled = all(market.settled.get(w, 0) >= place.count for w in range(place.scenario.windows))
             if (whole and settled) or time.monotonic() > deadline:
-                height = self._height()
+                height = self.height()
                 trades = list(recorded(place).values())
                 for window in range(printed + 1, place.scenario.windows):
                     self._console.print(plain_line(window, height, days, trades), highlight=False)
@@ -225,6 +243,7 @@ class Devnet:
         """End the agents, so that no new block comes while the ledger is audited."""
         self.processes.stop_some("household-")
         self.processes.stop_some("operator")
+        self.processes.stop_some("auditors")
 
     def equal_heads(self) -> tuple[int, str] | None:
         """Wait until all nodes have the same head; return (height, hash), or None if they do not within patience."""

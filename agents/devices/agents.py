@@ -8,21 +8,17 @@ from __future__ import annotations
 from collections import deque
 from typing import Any
 
-from agents.chain import Call, Chain, Pending, Sender
+from agents.chain import Pending, Sender
+from agents.devices.attesting import Attester, Row
 from agents.devices.battery import BatterySpec
 from agents.devices.load import Load
 from agents.devices.meter import Meter, Reading
 from agents.devices.pv import Pv
+from agents.devices.wire import Wire
 from agents.home import Home
 from agents.journal import Quarter, Skipped
 from agents.messaging import CarefulAgent
 from agents.profiles import row_at
-from contracts.bindings import meter_registry
-from contracts.system import METER_REGISTRY
-
-ATTEST_GAS = 150_000
-STATUS_GAS = 120_000
-ATTEST_MORE_GAS = 60_000  # for each further quarter of a batch
 
 
 class DeviceAgent(CarefulAgent):
@@ -62,8 +58,9 @@ class MeterAgent(DeviceAgent):
         load: consumption behind the meter.
         pv: the sun's agent.
         battery: the battery's agent; None for a connection without one.
-        chain: the node.
+        attester: how readings get onto the chain.
         sender: of the meter's account.
+        wire: where the energy itself flows, in a simulated street; None for none.
         next_quarter: the first quarter to read.
         attest_quarters: how many quarters to attest in one transaction (the last quarter of a window always goes).
     """
@@ -75,20 +72,22 @@ class MeterAgent(DeviceAgent):
         pv: PvAgent,
         battery: BatteryAgent | None,
         *,
-        chain: Chain,
+        attester: Attester,
         sender: Sender,
+        wire: Wire | None,
         next_quarter: int,
         attest_quarters: int,
     ) -> None:
         super().__init__(home)
         self._battery = battery
-        self._chain = chain
+        self._attester = attester
         self._sender = sender
+        self._wire = wire
         self._attest_quarters = attest_quarters
         spec, soc_wh = (battery.spec, battery.soc_wh) if battery else (None, 0)
         self._meter = Meter(load, pv.pv, spec, soc_wh, home.windows.quarter_length_s)
-        self._unattested: deque[tuple[int, int, int]] = deque()
-        self._in_flight: Pending | None = None
+        self._unattested: deque[Row] = deque()
+        self._in_flight: list[Pending] = []
         self._last: Reading | None = None
         self.next_quarter = next_quarter
 
@@ -110,6 +109,8 @@ class MeterAgent(DeviceAgent):
         reading = self._meter.read(row, contracted.net_import_wh(within, home.windows.quarters))
         if self._battery is not None:
             self._battery.soc_wh = reading.soc_wh
+        if self._wire is not None:
+            self._wire.flow(quarter, reading.import_wh, reading.export_wh)
         home.write(
             Quarter(
                 quarter=quarter,
@@ -134,48 +135,31 @@ class MeterAgent(DeviceAgent):
         Raises:
             NodeUnreachable, NodeError: the node does not take it; call again.
         """
-        if self._in_flight is not None:
-            if not self._in_flight.outcome.done():
-                return
-            await self._after_attestation(self._in_flight)
-        if not self._due():
+        if any(not pending.outcome.done() for pending in self._in_flight):
             return
-        batch = self._batch()
-        imports, exports = [row[1] for row in batch], [row[2] for row in batch]
-        data = (
-            meter_registry.attest(batch[0][0], imports[0], exports[0])
-            if len(batch) == 1
-            else meter_registry.attest_batch(batch[0][0], imports, exports)
-        )
-        gas = ATTEST_GAS + ATTEST_MORE_GAS * (len(batch) - 1)
-        what = f"attest quarters {batch[0][0]} to {batch[-1][0]}"
-        calls = [Call(METER_REGISTRY, data, gas, what)]
-        if (batch[-1][0] + 1) % self.home.windows.quarters == 0 and self._last is not None:
-            calls.append(Call(METER_REGISTRY, self._status(self._last), STATUS_GAS, "report the household's status"))
-        self._in_flight = (await self._sender.send(calls))[0]
+        if self._in_flight:
+            await self._after_attestation()
+        if self._due():
+            self._in_flight = await self._sender.send(await self._attester.calls(self._batch(), self._last))
 
-    def _status(self, last: Reading) -> bytes:
-        """Return the status report of the last quarter's mean powers and the stored energy (DUAL-2020, eq. 1)."""
-        per_hour = 3600 // self.home.windows.quarter_length_s
-        return meter_registry.report_status(last.pv_wh * per_hour, last.load_wh * per_hour, last.soc_wh)
-
-    async def _after_attestation(self, pending: Pending) -> None:
-        self._in_flight = None
-        (attested,) = await self._chain.read(meter_registry.next_quarter(self._sender.account))
+    async def _after_attestation(self) -> None:
+        attested = await self._attester.next_quarter()
+        sent, self._in_flight = self._in_flight, []
         while self._unattested and self._unattested[0][0] < attested:
             self._unattested.popleft()
-        if not pending.outcome.result():
-            self.home.problem(pending.call.what, "the transaction was refused; what the chain lacks is sent again")
+        for pending in sent:
+            if not pending.outcome.result():
+                self.home.problem(pending.call.what, "the transaction was refused; what the chain lacks is sent again")
 
     def _due(self) -> bool:
         quarters = self.home.windows.quarters
         ends_window = any((quarter + 1) % quarters == 0 for quarter, _, _ in self._unattested)
         return ends_window or len(self._unattested) >= self._attest_quarters
 
-    def _batch(self) -> list[tuple[int, int, int]]:
-        batch: list[tuple[int, int, int]] = []
+    def _batch(self) -> list[Row]:
+        batch: list[Row] = []
         for row in self._unattested:
-            if len(batch) == meter_registry.MAX_BATCH or (batch and row[0] != batch[-1][0] + 1):
+            if len(batch) == self._attester.limit or (batch and row[0] != batch[-1][0] + 1):
                 break
             batch.append(row)
         return batch
@@ -187,13 +171,3 @@ class MeterAgent(DeviceAgent):
             reason = f"quarters {self.next_quarter} to {quarter - 1} were never measured"
             self.home.write(Skipped(window=self.next_quarter // windows.quarters, step="meter", reason=reason))
             self.next_quarter = quarter
-
-
-async def attested_so_far(chain: Chain, meter: bytes) -> int:
-    """Return the first quarter that the chain does not have of a meter.
-
-    Raises:
-        NodeUnreachable, NodeError: the node does not say.
-    """
-    (quarter,) = await chain.read(meter_registry.next_quarter(meter))
-    return quarter

@@ -1,0 +1,133 @@
+"""The balance of a private street: windows closed when all is there or too late, and the feeder's reading beside.
+
+Anyone may close a window; the operator does. What is opened of it is the auditors' affair.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from agents.chain import Call, Chain, NodeError, NodeUnreachable, Pending, Sender
+from agents.clock import ChainClock, Windows
+from agents.devices.feeder import FeederMeter
+from agents.follower import Follower
+from agents.journal import Line, Problem, WindowClosing
+from agents.ledger import KEPT_WINDOWS
+from contracts.bindings import sealed_meters
+from contracts.bindings.sealed_meters import Balance
+from contracts.system import SEALED_METERS
+
+logger = logging.getLogger("gridpact.agents")
+
+CLOSE_GAS = 150_000
+FEEDER_GAS = 150_000
+IDLE_S = 1.0
+MAX_ATTEMPTS = 5  # at one thing: what the contract refuses five times, a person must look at
+
+
+@dataclass(frozen=True, slots=True)
+class Feeder:
+    """The feeder's meter and who sends what it reads."""
+
+    meter: FeederMeter
+    sender: Sender
+
+
+@dataclass(slots=True)
+class _Attempt:
+    """What was sent for one purpose, and how often."""
+
+    pending: Pending | None = None
+    count: int = 0
+
+
+@dataclass(slots=True)
+class Balancing:
+    """Closes the windows of sealed meters, and lets the feeder's meter attest.
+
+    Args:
+        chain: the node.
+        clock: of the chain.
+        windows: the schedule.
+        follower: tells of news.
+        sender: of the operator's account.
+        feeder: None if another does that.
+        expected: how many quarters all meters together attest in a window.
+        write: into the journal.
+    """
+
+    chain: Chain
+    clock: ChainClock
+    windows: Windows
+    follower: Follower
+    sender: Sender
+    feeder: Feeder | None
+    expected: int
+    write: Callable[[Line], None]
+    _first: int = 0
+    _closing: dict[int, _Attempt] = field(default_factory=dict)
+    _feeding: dict[int, _Attempt] = field(default_factory=dict)
+
+    async def run(self) -> None:
+        """Run until cancelled."""
+        self._first = max(self._current() - KEPT_WINDOWS, 0)
+        while True:
+            try:
+                await self.step()
+            except (NodeError, NodeUnreachable) as error:
+                self.write(Problem(what="balancing", reason=str(error)[:500]))
+            except Exception as error:  # the street's balance goes on without what failed, and says so
+                logger.exception("balancing failed")
+                self.write(Problem(what="balancing", reason=f"{type(error).__name__}: {error}"[:500]))
+            await self.follower.changed(IDLE_S)
+
+    async def step(self) -> None:
+        """Close what can be closed, and attest what the feeder's meter has read.
+
+        Raises:
+            NodeUnreachable, NodeError: the node does not answer, or does not take it; call again.
+        """
+        over = range(self._first, self._current())
+        balances = await self.chain.read_all([sealed_meters.balance_of(window) for window in over])
+        for window, balance in zip(over, balances, strict=True):
+            late = self._current() > window + self.windows.settlement_deadline_windows
+            if not balance.closed and balance.quarters and (late or balance.quarters >= self.expected):
+                await self._close(window, balance)
+            if self.feeder is not None and not balance.fed:
+                await self._feed(self.feeder, window, late=late)
+            done = balance.closed and (balance.fed or self.feeder is None)
+            if window == self._first and (done or self._current() > window + 2 * KEPT_WINDOWS):
+                self._first += 1
+                self._closing.pop(window, None)
+                self._feeding.pop(window, None)
+
+    async def _close(self, window: int, balance: Balance) -> None:
+        call = Call(SEALED_METERS, sealed_meters.close_window(window), CLOSE_GAS, f"close window {window}")
+        if await self._send(self.sender, self._closing.setdefault(window, _Attempt()), call):
+            self.write(WindowClosing(window=window, quarters=balance.quarters, expected=self.expected))
+
+    async def _feed(self, feeder: Feeder, window: int, *, late: bool) -> None:
+        """Attest a window at the feeder, once all has flowed by, or as far as it did when it is late."""
+        attempt = self._feeding.setdefault(window, _Attempt())
+        if attempt.pending is not None and not attempt.pending.outcome.done():
+            return
+        reading = feeder.meter.read(window)
+        if reading.whole or late:
+            data = sealed_meters.attest_feeder(window, reading.import_wh, reading.export_wh)
+            await self._send(feeder.sender, attempt, Call(SEALED_METERS, data, FEEDER_GAS, f"feeder, window {window}"))
+
+    async def _send(self, sender: Sender, attempt: _Attempt, call: Call) -> bool:
+        """Send a call, unless it is under way, succeeded, or was refused too often; return whether it was sent."""
+        pending = attempt.pending
+        if pending is not None and (not pending.outcome.done() or pending.outcome.result()):
+            return False
+        if attempt.count >= MAX_ATTEMPTS:
+            return False
+        attempt.count += 1
+        (attempt.pending,) = await sender.send([call])
+        return True
+
+    def _current(self) -> int:
+        return self.windows.window_at(self.clock.now_s())

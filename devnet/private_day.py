@@ -1,0 +1,87 @@
+"""A private street's day, as everyone may see it: the balance of each window, opened by auditors together."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+
+from rich.console import Console
+from rich.table import Table
+
+from agents.chain import Chain, NodeError, NodeUnreachable
+from contracts.bindings import sealed_meters
+from contracts.bindings.sealed_meters import Balance
+from devnet.processes import DevnetError
+from devnet.run import REFRESH_S, Devnet
+from node.clock import ChainClock
+
+LOOK_S = 5.0  # a node that does not answer within is passed over
+
+
+def watch(devnet: Devnet, console: Console) -> dict[int, Balance]:
+    """Print the balance of every window as it is opened; return those of all windows at the end of the day.
+
+    Raises:
+        DevnetError: a process gave up, or no node answers.
+    """
+    scenario = devnet.place.scenario
+    end_s = scenario.window_zero_s + scenario.windows * scenario.schedule["window_length_s"]
+    clock = ChainClock(devnet.genesis())
+    deadline: float | None = None
+    printed = 0
+    while True:
+        devnet.note_killed()
+        over = int(clock.now_s() - scenario.window_zero_s) // scenario.schedule["window_length_s"]
+        balances = asyncio.run(_balances(devnet, min(max(over, 0), scenario.windows)))
+        while printed in balances and balances[printed].opened and balances[printed].fed:
+            console.print(line(printed, devnet.height(), balances[printed]), highlight=False)
+            printed += 1
+        if clock.now_s() >= end_s and deadline is None:
+            deadline = time.monotonic() + scenario.settle_patience_s
+        if printed == scenario.windows or (deadline is not None and time.monotonic() > deadline):
+            return balances
+        time.sleep(REFRESH_S)
+
+
+def line(window: int, height: int, balance: Balance) -> str:
+    """Return what there is to say of a window that was opened."""
+    return (
+        f"hour {window:02d}  height {height:4d}  {balance.quarters:3d} sealed quarters  "
+        f"import {balance.import_wh:6d} Wh  export {balance.export_wh:6d} Wh  "
+        f"feeder {balance.feeder_import_wh:6d} in, {balance.feeder_export_wh:6d} out  losses {balance.losses_wh:4d} Wh"
+    )
+
+
+def table(balances: Mapping[int, Balance]) -> Table:
+    """Return the day's sums."""
+    shown = Table(title="The street, as its meters and the feeder say together", title_justify="left")
+    for heading in ("", "all meters", "feeder", "difference"):
+        shown.add_column(heading, justify="left" if not heading else "right")
+    rows = [balance for balance in balances.values() if balance.opened and balance.fed]
+    for what, meters, feeder in (
+        ("from the grid", sum(b.import_wh for b in rows), sum(b.feeder_import_wh for b in rows)),
+        ("to the grid", sum(b.export_wh for b in rows), sum(b.feeder_export_wh for b in rows)),
+    ):
+        shown.add_row(what, _kwh(meters), _kwh(feeder), _kwh(feeder - meters))
+    net = [sum(b.import_wh - b.export_wh for b in rows), sum(b.feeder_import_wh - b.feeder_export_wh for b in rows)]
+    shown.add_row("net, and losses", *map(_kwh, net), _kwh(sum(b.losses_wh for b in rows)))
+    return shown
+
+
+def _kwh(energy_wh: int) -> str:
+    return f"{energy_wh / 1000:.2f} kWh"
+
+
+async def _balances(devnet: Devnet, windows: int) -> dict[int, Balance]:
+    errors: list[str] = []
+    for index in range(devnet.place.validators):
+        chain = Chain(f"http://{devnet.place.rpc(index)}", LOOK_S)
+        try:
+            found = await chain.read_all([sealed_meters.balance_of(window) for window in range(windows)])
+            return dict(enumerate(found))
+        except (NodeError, NodeUnreachable) as error:
+            errors.append(str(error))
+        finally:
+            await chain.close()
+    raise DevnetError(f"no node answers: {errors[-1]}")
