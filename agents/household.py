@@ -86,24 +86,30 @@ class Household:
         """
         journal = Journal(self._config.directory / JOURNAL_NAME)
         memory = remember(read_journal(journal.path))
-        self._home = home = await self._make_home(journal)
+        try:
+            self._home = await self._make_home(journal)
+            await self._live(memory)
+        finally:
+            await self._chain.close()
+            journal.close()
+
+    async def _live(self, memory: Memory) -> None:
+        home, private = self._home, self._config.private
         try:
             await self._assemble(memory)
             await home.container.start()
             home.container.on_ready()
             self._follower.height = await self._chain.height()
-            if not self._config.private:
+            if not private:
                 await self._introduce()
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._follower.run())
                 tasks.create_task(self._for_ever("meter", self._meter_step))
-                if not self._config.private:
+                if not private:
                     tasks.create_task(self._for_ever("trading", self._trading_step))
         finally:
             if home.container.running:
                 await home.container.shutdown()
-            await self._chain.close()
-            journal.close()
 
     async def _make_home(self, journal: Journal) -> Home:
         genesis, clock = await self._chain.batch([("grid_genesis", []), ("grid_clock", [])])

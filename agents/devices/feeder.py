@@ -45,7 +45,7 @@ class FeederMeter:
         for quarter in quarters:
             there = [flow[quarter] for flow in flows if quarter in flow]
             drawn = sum(drawn for drawn, _ in there)
-            net = drawn - sum(fed for _, fed in there) + drawn * self._losses_permille // _PERMILLE
+            net = drawn - sum(fed for _, fed in there) + (drawn * self._losses_permille + _PERMILLE // 2) // _PERMILLE
             import_wh += max(net, 0)
             export_wh += max(-net, 0)
         return FeederReading(import_wh, export_wh, all(len(flow) == self._quarters for flow in flows))

@@ -33,6 +33,7 @@ class FakeNode:
     receipts: dict[str, dict[str, Any]] = field(default_factory=dict)
     logs: list[dict[str, Any]] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
+    times: dict[int, int] = field(default_factory=dict)
     height: int = 0
     gas_used: int = 0
     refuse: bool = False
@@ -48,7 +49,7 @@ class FakeNode:
         if not self.pool:
             return
         self.height += 1
-        self.street.state.execution_context._timestamp = self.now_s()
+        self.times[self.height] = self.street.state.execution_context._timestamp = self.now_s()
         for digest, sender, fields in self.pool:
             self._execute(digest, sender, fields)
         self.pool = []
@@ -86,6 +87,9 @@ class FakeNode:
                 return {"segments": [[self.wall_start_ms, start, self.scale]]}
             case "eth_blockNumber":
                 return hex(self.height)
+            case "eth_getBlockByNumber":
+                start = self.street.genesis["schedule"]["window_zero_s"]
+                return {"number": params[0], "timestamp": hex(self.times.get(int(params[0], 16), start))}
             case "eth_getTransactionCount":
                 return hex(self.nonces.get(params[0].lower(), 0))
             case "eth_getTransactionReceipt":
