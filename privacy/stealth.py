@@ -74,6 +74,18 @@ def shared_secret(group: Group[P], viewing: Scalar, ephemeral: P) -> bytes:
     return _hash(group, group.multiply(viewing, ephemeral))
 
 
+def shared_key(group: Group[P], shared: P, spending: P) -> P:
+    """Return the one-time key P = keccak256(v·R)·G + S that a shared point makes of a spending key.
+
+    Args:
+        group: the suite.
+        shared: v·R = r·V; who shows it also shows the amount of the output (`amount_key`), if that is the recipient's.
+        spending: S.
+    """
+    factor = group.scalar(int.from_bytes(_hash(group, shared), "big"))
+    return group.sum((group.multiply_generator(factor), spending))
+
+
 def amount_key(group: Group[P], viewing: Scalar, ephemeral: P) -> bytes:
     """Return the key (32 bytes) that an output's amount is encrypted with; it tells the amount and nothing else.
 
