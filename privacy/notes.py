@@ -308,26 +308,6 @@ def spends_to_bytes(group: Group[P], spends: Sequence[Spend[P]]) -> bytes:
     return b"".join(each.to_bytes(group) for each in spends)
 
 
-def spends_from_bytes_checked(group: Group[P], raw: bytes) -> tuple[Spend[P], ...]:
-    """Return the two spends that are encoded.
-
-    Raises:
-        InvalidEncoding: of another length, or a point that is none or the identity.
-    """
-    size, points_from = BIN_NUMBER_BYTES + 2 * group.point_bytes, BIN_NUMBER_BYTES + group.point_bytes
-    if len(raw) != SPENDS * size:
-        raise InvalidEncoding("spends", raw, f"{SPENDS * size} bytes")
-    rows = (raw[at : at + size] for at in range(0, len(raw), size))
-    return tuple(
-        Spend(
-            int.from_bytes(row[:BIN_NUMBER_BYTES], "big"),
-            group.point_from_bytes_checked(row[BIN_NUMBER_BYTES:points_from]),
-            group.point_from_bytes_checked(row[points_from:]),
-        )
-        for row in rows
-    )
-
-
 def balancing_blindings(
     group: Group[P], total: Scalar, count: int, secret: Scalar, randomness: bytes
 ) -> tuple[Scalar, ...]:

@@ -16,8 +16,10 @@ from nacl.signing import SigningKey
 
 from consensus.types import Domain, Epoch, Height, Phase, View, Vote, vote_bytes
 from contracts import system
-from contracts.bindings import consortium, consortium_votes, fiat_token, market, meter_registry
+from contracts.bindings import consortium, consortium_votes, fiat_token, market, meter_registry, shielded_pool
 from contracts.bindings.consortium_votes import Equivocation
+from privacy.envelopes import shielded_sender
+from tests.contracts import pool
 from tests.contracts.street import CHAIN_ID, CLOSE_S, Street, account, block_hash, genesis, hexed
 
 SNAPSHOT = Path(__file__).parent / "gas.txt"
@@ -149,8 +151,32 @@ def measure(street: Street) -> dict[str, int]:
     return gas
 
 
+def measure_pool() -> dict[str, int]:
+    """Gas of deposits and of transfers, without what the proofs of a transfer cost before it runs."""
+    gas: dict[str, int] = {}
+    kept, owner = pool.filled()
+    street = kept.fresh()
+    purse, run = owner.twin(street), recorder(street, gas)
+    for number, name in enumerate(pool.DEPOSITORS[:8]):
+        step = {0: "first of a bin", 7: "closes a bin"}.get(number, "")
+        data = purse.deposit_data(name, [1, 2])
+        run(f"ShieldedPool.deposit ({step or 'two notes'})", name, system.SHIELDED_POOL, data)
+    for at, lock in ((0, None), (2, 600)):
+        rest = 1_000 - (lock or 0)
+        values = purse.parts(purse.notes[at : at + 2], [rest, 0], lock=lock)
+        data = shielded_pool.spend(**values)
+        step = f"ShieldedPool.spend{' (locks)' if lock else ''}"
+        sent = street.send(shielded_sender(data), system.SHIELDED_POOL, data)
+        gas[step] = sent.gas_used + 21_000 + sum(16 if byte else 4 for byte in data)
+    data = shielded_pool.pay_out(purse.note(5)[0][:206])
+    gas["ShieldedPool.payOut (from a contract)"] = street.send(
+        system.PRIVATE_MARKET, system.SHIELDED_POOL, data
+    ).gas_used
+    return gas
+
+
 def test_every_step_is_cheap_and_as_cheap_as_recorded(street: Street) -> None:
-    gas = measure(street) | measure_votes()
+    gas = measure(street) | measure_votes() | measure_pool()
     assert max(gas.values()) < LIMIT
     if os.environ.get("GRIDPACT_REWRITE"):
         SNAPSHOT.write_text("".join(f"{step}: {used}\n" for step, used in gas.items()), encoding="utf-8")

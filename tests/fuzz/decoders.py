@@ -51,12 +51,15 @@ from privacy.auditors import ciphertext_from_bytes_checked, same_amount_from_byt
 from privacy.envelopes import bin_from_code, bin_to_code, ring_from_code, ring_to_code
 from privacy.equality import difference_from_bytes_checked, equality_from_bytes_checked
 from privacy.group import InvalidEncoding
+from privacy.notes import make_note, note_from_bytes_checked
 from privacy.secp256k1 import SECP256K1
+from privacy.stealth import MetaAddress
 from tests.consensus.machine import BLOCK, BODY, Machine
 from tests.node.chains import sign_transaction
 from tests.node.samples import account_key, sample_genesis
 from tests.privacy.claims import all_terms, good
 from tests.privacy.envelopes import bin_notes, ring_rows, signed_call, signed_transfer
+from tests.privacy.keys import random_bytes, secret
 from tests.privacy.make_vectors import MEMBERS, written
 
 SUM = 0x4704
@@ -248,9 +251,19 @@ def _privacy() -> dict[str, Decoder]:
         "ciphertext": Decoder(
             lambda raw: ciphertext_from_bytes_checked(group, raw), refusals, lambda c: c.to_bytes(group), (ciphertext,)
         ),
+        "note": Decoder(
+            lambda raw: note_from_bytes_checked(group, raw), refusals, lambda note: note.to_bytes(group), (_note(),)
+        ),
         "point": Decoder(group.point_from_bytes_checked, refusals, group.point_to_bytes, (point,)),
         "scalar": Decoder(group.scalar_from_bytes_checked, refusals, group.scalar_to_bytes, (scalar,)),
     }
+
+
+def _note() -> bytes:
+    recipient = MetaAddress(*map(SECP256K1.multiply_generator, (secret("spending"), secret("viewing"))))
+    joint_key = SECP256K1.multiply_generator(secret("auditors"))
+    note, _ = make_note(SECP256K1, recipient, 5, joint_key, lambda key: key[1:], random_bytes("note"))
+    return note.to_bytes(SECP256K1)
 
 
 def _claims(number: int) -> tuple[bytes, ...]:
