@@ -159,7 +159,8 @@ class WalletClient:
         if allowed < amount:
             approval = f"let the pool take money of 0x{account.hex()}"
             await node.transact(Call(FIAT_TOKEN, fiat_token.approve(SHIELDED_POOL), APPROVE_GAS, approval))
-        data, keys = self._deposit(account, amount, await self._joint_key())
+        part = secrets.randbelow(amount + 1)
+        data, keys = deposit_call(self.wallet, account, (part, amount - part), await self._joint_key())
         self.wallet.memos |= dict.fromkeys(keys, f"shielded from 0x{account.hex()}")
         self._file.save()
         receipt = await node.transact(Call(SHIELDED_POOL, data, DEPOSIT_GAS, what))
@@ -237,20 +238,27 @@ class WalletClient:
         (key,) = await self._chain.read(sealed_meters.joint_key_of(window))
         return key
 
-    def _deposit(self, account: bytes, amount: int, joint_key: bytes) -> tuple[bytes, list[str]]:
-        """Return the calldata of a deposit, and its notes' keys; how it is parted is drawn."""
-        part = secrets.randbelow(amount + 1)
-        randomness = secrets.token_bytes(RANDOM_BYTES)
-        blindings = balancing_blindings(_G, Scalar(0), DEPOSIT_NOTES, self.wallet.keys.viewing, randomness)
-        address = self.wallet.keys.address
-        made = [
-            self.wallet.note(Output(address, each), joint_key, secrets.token_bytes(RANDOM_BYTES), blinding=blinding)
-            for each, blinding in zip((part, amount - part), blindings, strict=True)
-        ]
-        notes = b"".join(note for note, _ in made)
-        openings = [(opening.amount, opening.blinding) for _, opening in made]
-        message = shielded_pool.deposit_message(self.wallet.chain_id, account, notes)
-        statement = range_proof.Statement(tuple(commit(_G, *opening) for opening in openings), RANGE_BITS, message)
-        proof = range_proof.prove(_G, statement, openings, secrets.token_bytes(RANDOM_BYTES)).to_bytes(_G)
-        keys = [note[: _G.point_bytes].hex() for note, _ in made]
-        return shielded_pool.deposit(amount, notes, proof), keys
+
+def deposit_call(
+    wallet: Wallet, account: bytes, pieces: Sequence[int], joint_key: bytes
+) -> tuple[bytes, tuple[str, ...]]:
+    """Return the calldata of a deposit, and the keys of its notes (hexadecimal digits).
+
+    Args:
+        wallet: whose notes they become.
+        account: that pays (20 bytes).
+        pieces: micro-euro in each note; a single one is known to everybody, two or more are not.
+        joint_key: the auditors' of the current window (33 bytes).
+    """
+    randomness = secrets.token_bytes(RANDOM_BYTES)
+    blindings = balancing_blindings(_G, Scalar(0), len(pieces), wallet.keys.viewing, randomness)
+    made = [
+        wallet.note(Output(wallet.keys.address, piece), joint_key, secrets.token_bytes(RANDOM_BYTES), blinding=blinding)
+        for piece, blinding in zip(pieces, blindings, strict=True)
+    ]
+    notes = b"".join(note for note, _ in made)
+    openings = [(opening.amount, opening.blinding) for _, opening in made]
+    message = shielded_pool.deposit_message(wallet.chain_id, account, notes)
+    statement = range_proof.Statement(tuple(commit(_G, *opening) for opening in openings), RANGE_BITS, message)
+    proof = range_proof.prove(_G, statement, openings, secrets.token_bytes(RANDOM_BYTES)).to_bytes(_G)
+    return shielded_pool.deposit(sum(pieces), notes, proof), tuple(note[: _G.point_bytes].hex() for note, _ in made)
