@@ -272,6 +272,7 @@ def _write_auditor(place: Place, keys: AuditorKeys) -> None:
     _write_key(folder / "auditor-key.json", f"auditor {keys.number}")
     share = keys.share.to_bytes(32, "big")
     create_key(folder / "share.json", PASSPHRASE.encode(), private_key=share, work_factor=SCRYPT_LIGHT)
+    create_key(folder / "box-key.json", PASSPHRASE.encode(), private_key=keys.box_key, work_factor=SCRYPT_LIGHT)
     nodes = [f"http://{place.rpc((keys.number - 1 + offset) % place.validators)}" for offset in range(WITNESSES + 1)]
     _write_text(folder / AUDITOR_CONFIG, render_auditor(rpc=nodes[0], confirm=nodes[1:]))
     _write_text(folder / "passphrase", PASSPHRASE + "\n")

@@ -3,6 +3,7 @@ its own, proves it to who asked, and who asked checks it."""
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from enum import StrEnum
 from pathlib import Path
 from secrets import token_bytes
@@ -35,11 +36,14 @@ from agents.disclosure.statements import (
     state_action,
     state_note,
 )
+from agents.private.member import member_keys
+from agents.wallet.keys import VIEW_KEY_PREFIX
 from contracts.bindings.privacy_registry import POINT_BYTES
-from privacy.group import InvalidEncoding, Scalar
+from privacy.group import SCALAR_BYTES, Scalar
 from privacy.secp256k1 import SECP256K1
 
 MAX_WINDOW = (1 << 64) - 1
+VIEW_KEY_BYTES = SCALAR_BYTES + POINT_BYTES  # v, then S
 
 disclose_app = typer.Typer(help="A member says of an action or a note whether it is its own.", no_args_is_help=True)
 verify_app = typer.Typer(help="Check what a member says of an action or a note.", add_completion=False)
@@ -68,24 +72,31 @@ def disclose_action(
     says: Saying,
     window: Annotated[int, typer.Option("--window", help="The window of the action.", min=0, max=MAX_WINDOW)],
     nullifier: Annotated[str, typer.Option("--nullifier", help="The action's nullifier D, 33 bytes in hexadecimal.")],
-    ring_key: Annotated[Path, typer.Option("--ring-key", help="Your ring key of that window, in a keystore V3.")],
     challenge: Challenge,
     out: Out,
+    key: Annotated[
+        Path | None, typer.Option("--key", help="Your household's key file, if agents registered it.")
+    ] = None,
+    ring_key: Annotated[
+        Path | None,
+        typer.Option("--ring-key", help="Your ring key of that window in a keystore V3, if you keep it apart."),
+    ] = None,
     passphrase_file: Passphrase = None,
     rpc: Rpc = DEFAULT_RPC,
     chain_id: ChainId = None,
 ) -> None:
     """Write the proof that a call without an account was yours, or was not.
 
-    Example: gridpact audit disclose action deny --window 17 --nullifier 0x… --ring-key ring-key.json
+    Example: gridpact audit disclose action deny --window 17 --nullifier 0x… --key household-key.json
     --challenge "the court, 3 May" --out statement.json
     """
 
     def job() -> Job:
         point = parse_data(nullifier, POINT_BYTES, "--nullifier")
-        secret = _secret(ring_key, passphrase_file)
+        find = _ring_secret(key, ring_key, window, passphrase_file)
 
         async def state(record: Record) -> None:
+            secret = await find(record)
             own = SECP256K1.point_to_bytes(SECP256K1.multiply_generator(secret))
             row = await record.row_of_key(own, window)
             place = record.chain_id, row.account, window, record.scope(window)
@@ -101,21 +112,20 @@ def disclose_note(
     says: Saying,
     note: Annotated[int, typer.Option("--note", help="The index of the note.", min=0, max=MAX_WINDOW)],
     account: Annotated[str, typer.Option("--account", help="Your account.")],
-    view_key: Annotated[Path, typer.Option("--view-key", help="Your viewing key, in a keystore V3.")],
+    view_key: Annotated[Path, typer.Option("--view-key", help="What `gridpact wallet export-view-key` printed.")],
     challenge: Challenge,
     out: Out,
-    passphrase_file: Passphrase = None,
     rpc: Rpc = DEFAULT_RPC,
     chain_id: ChainId = None,
 ) -> None:
     """Write the proof that a note is yours, or is not. Who confirms a note tells its amount as well.
 
-    Example: gridpact audit disclose note confirm --note 12 --account 0x… --view-key view-key.json
+    Example: gridpact audit disclose note confirm --note 12 --account 0x… --view-key view-key
     --challenge "the court, 3 May" --out statement.json
     """
 
     def job() -> Job:
-        own, viewing = parse_data(account, ACCOUNT_BYTES, "--account"), _secret(view_key, passphrase_file)
+        own, viewing = parse_data(account, ACCOUNT_BYTES, "--account"), _load_view_key(view_key)
 
         async def state(record: Record) -> None:
             place = note_place(note, await record.note(note))
@@ -133,11 +143,40 @@ def disclose_note(
     with_record(job, rpc, chain_id)
 
 
-def _secret(path: Path, passphrase_file: Path | None) -> Scalar:
+def _ring_secret(
+    key: Path | None, ring_key: Path | None, window: int, passphrase_file: Path | None
+) -> Callable[[Record], Awaitable[Scalar]]:
+    """Open the key file, and return how the ring key of the window follows from it."""
+    if key is None and ring_key is not None:
+        apart = SECP256K1.scalar(int.from_bytes(read_key(ring_key, passphrase_file).to_bytes(), "big"))
+
+        async def kept(_: Record) -> Scalar:
+            return apart
+
+        return kept
+    if key is None or ring_key is not None:
+        raise InputError("command line", "one of --key and --ring-key")
+    household = read_key(key, passphrase_file)
+
+    async def derived(record: Record) -> Scalar:
+        registered, _ = await record.dealing(household.public_key.to_canonical_address(), window)
+        return member_keys(household, record.chain_id, registered.from_window).ring
+
+    return derived
+
+
+def _load_view_key(path: Path) -> Scalar:
+    expected = f"what `gridpact wallet export-view-key` printed: {VIEW_KEY_PREFIX} and {2 * VIEW_KEY_BYTES} digits"
     try:
-        return SECP256K1.scalar_from_bytes_checked(read_key(path, passphrase_file).to_bytes())
-    except InvalidEncoding:
-        raise InputError(str(path), "a secret below the order of secp256k1") from None
+        text = path.read_text(encoding="ascii").strip()
+        raw = bytes.fromhex(text.removeprefix(VIEW_KEY_PREFIX))
+        if not text.startswith(VIEW_KEY_PREFIX) or len(raw) != VIEW_KEY_BYTES:
+            raise InputError(str(path), expected)
+        return SECP256K1.scalar_from_bytes_checked(raw[:SCALAR_BYTES])
+    except OSError as error:
+        raise InputError(str(path), f"a readable file ({error.strerror})") from None
+    except ValueError:
+        raise InputError(str(path), expected) from None
 
 
 def _write(statement: Statement, says: Says, out: Path) -> None:

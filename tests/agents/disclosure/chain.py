@@ -10,14 +10,18 @@ from typing import Any
 import pytest
 import typer
 from eth_hash.auto import keccak
+from eth_keys.datatypes import PrivateKey
 from typer.testing import CliRunner, Result
 
 from agents.disclosure.member_commands import disclose_app, verify_app
 from agents.disclosure.open_commands import open_app
 from agents.disclosure.trace_commands import trace_app
 from agents.keys import create_key
+from agents.private.member import make_registration, member_keys
+from agents.wallet.keys import WalletKeys
 from contracts import system
 from contracts.bindings import fiat_token, privacy_registry, sealed_meters, shielded_pool
+from contracts.bindings.privacy_registry import Registration
 from contracts.bindings.sealed_meters import Sealed
 from privacy import range_proof
 from privacy.auditors import encrypt, prove_same_amount
@@ -28,8 +32,7 @@ from privacy.notes import balancing_blindings, make_note
 from privacy.secp256k1 import SECP256K1
 from privacy.stealth import MetaAddress
 from tests.agents.consortium_street import PASSPHRASE, SCRYPT_TEST
-from tests.contracts import registered
-from tests.contracts.registered import BOX_KEYS, BOX_SECRETS, Keys, keys_of
+from tests.contracts.registered import BOX_KEYS, BOX_SECRETS, THRESHOLD, Keys, keys_of
 from tests.contracts.street import CHAIN_ID, account, hexed, key
 from tests.contracts.test_sealed_meters import AUDITORS, JOINT_KEY, SHARES, sealing
 from tests.node.samples import account_key, address_of, sample_genesis
@@ -60,8 +63,27 @@ def account_of(member: int) -> bytes:
 
 
 def secrets_of(member: int) -> Keys:
-    """The secrets of a member."""
-    return keys_of(f"member-{member}")
+    """The secrets of a member: those of the ring follow from its account's key."""
+    household, wallet = PrivateKey(account_key(f"household {member}").secret), keys_of(f"member-{member}")
+    keys = member_keys(household, CHAIN_ID, WINDOW)
+    return Keys(*keys.secrets, wallet.spending, wallet.viewing)
+
+
+def registration_of(member: int) -> Registration:
+    """What a member registers; the last one deals badly."""
+    secrets = secrets_of(member)
+    made = make_registration(
+        member_keys(PrivateKey(account_key(f"household {member}").secret), CHAIN_ID, WINDOW),
+        (secrets.spending, secrets.viewing),
+        chain_id=CHAIN_ID,
+        account=account_of(member),
+        from_window=WINDOW,
+        threshold=THRESHOLD,
+        box_keys=BOX_KEYS,
+        endpoint=f"house-{member}.street:30500",
+        randomness=random_bytes(f"member {member}"),
+    )
+    return replace(made, shares=bytes(len(made.shares))) if member == BAD_DEALER else made
 
 
 class PrivateChain:
@@ -79,12 +101,11 @@ class PrivateChain:
             self._keep(f"{name}-share", SHARES[number].to_bytes(32, "big"))
         for member in range(2):
             self._keep(f"ring-{member}", secrets_of(member).ring.to_bytes(32, "big"))
-            self._keep(f"view-{member}", secrets_of(member).viewing.to_bytes(32, "big"))
+            self._keep(f"household-{member}", account_key(f"household {member}").secret)
+            wallet = WalletKeys(secrets_of(member).spending, secrets_of(member).viewing)
+            (folder / f"view-{member}").write_text(wallet.view_key + "\n")
         for member in range(MEMBERS):
-            given = registered.registration(f"member-{member}", WINDOW, sender=account_of(member))
-            if member == BAD_DEALER:
-                given = replace(given, shares=bytes(len(given.shares)))
-            data = privacy_registry.register(WINDOW, given)
+            data = privacy_registry.register(WINDOW, registration_of(member))
             self.send(f"household {member}", system.PRIVACY_REGISTRY, data)
         self._deposit()
         self.node.backend.chain.wall_ms += HOUR_MS

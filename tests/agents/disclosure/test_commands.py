@@ -201,7 +201,7 @@ def test_a_member_confirms_and_another_denies_an_action(chain: PrivateChain) -> 
     for member, says in ((0, "confirm"), (1, "deny")):
         path = chain.file(f"action-{member}.json")
         words = ("--window", str(WINDOW), "--nullifier", chain.nullifier, "--challenge", ASKED, "--out")
-        key = chain.secret("--ring-key", f"ring-{member}")
+        key = chain.secret(*(("--key", "household-0") if member == 0 else ("--ring-key", "ring-1")))
         lie = {"confirm": "deny", "deny": "confirm"}[says]
         refused = chain.disclose("action", lie, *words, path, *key)
         assert (refused.exit_code, Path(path).exists()) == (2, False)
@@ -219,13 +219,18 @@ def test_a_member_confirms_and_another_denies_a_note(chain: PrivateChain) -> Non
     for member, says in ((0, "confirm"), (1, "deny")):
         path = chain.file(f"note-{member}.json")
         words = ("--note", "0", "--account", hexed(account_of(member)), "--challenge", ASKED, "--out", path)
-        ok(chain.disclose("note", says, *words, *chain.secret("--view-key", f"view-{member}")))
+        ok(chain.disclose("note", says, *words, "--view-key", chain.file(f"view-{member}")))
         printed = ok(chain.verify(path, "--challenge", ASKED))
         verb = "is" if says == "confirm" else "is not"
         assert f"note 0 {verb} of member {hexed(account_of(member))}, by its address from window {WINDOW}" in printed
     stolen = ("--note", "0", "--account", hexed(account_of(1)), "--challenge", ASKED, "--out", chain.file("no.json"))
-    refused = chain.disclose("note", "deny", *stolen, *chain.secret("--view-key", "view-0"))
+    refused = chain.disclose("note", "deny", *stolen, "--view-key", chain.file("view-0"))
     assert "never registered this viewing key" in refused.stderr
+    for text in ("", "view:gridpact:0x12", "st:gridpact:0x" + "11" * 65, "view:gridpact:0x" + "ff" * 65, "\u20ac"):
+        Path(chain.file("no-view-key")).write_text(text, encoding="utf-8")
+        refused = chain.disclose("note", "deny", *stolen, "--view-key", chain.file("no-view-key"))
+        assert "expected what `gridpact wallet export-view-key` printed" in refused.stderr
+    assert "a readable file" in chain.disclose("note", "deny", *stolen, "--view-key", chain.file("nowhere")).stderr
 
 
 def test_a_statement_that_was_changed_proves_nothing(chain: PrivateChain) -> None:
@@ -250,7 +255,7 @@ def test_a_statement_that_was_changed_proves_nothing(chain: PrivateChain) -> Non
 def test_a_ring_key_of_no_member_speaks_of_no_action(chain: PrivateChain) -> None:
     words = ("--window", str(WINDOW), "--nullifier", chain.nullifier, "--challenge", ASKED)
     out = ("--out", chain.file("nobody.json"))
-    refused = chain.disclose("action", "deny", *words, *out, *chain.secret("--ring-key", "view-0"))
+    refused = chain.disclose("action", "deny", *words, *out, *chain.secret("--ring-key", "eve-box"))
     assert f"is not in the ring of window {WINDOW}" in refused.stderr
     wrong = chain.disclose(
         "action",
