@@ -28,7 +28,7 @@ from privacy.auditors import (
 )
 from privacy.commitment import commit, opens
 from privacy.group import SCALAR_BYTES, Group, InvalidEncoding, Scalar
-from privacy.stealth import MetaAddress, OneTimeKey, amount_key, belongs, derive
+from privacy.stealth import MetaAddress, OneTimeKey, amount_key, belongs, derive, shared_secret
 from privacy.transcript import Transcript
 
 P = TypeVar("P")
@@ -267,17 +267,20 @@ def scan(group: Group[P], viewing: Scalar, spending: P, raw: bytes) -> FoundNote
         raise InvalidEncoding("note", raw, f"at least {public_note_bytes(group)} bytes")
     key, commitment, ephemeral, view_tag, opening, _ = _cut(group, raw)
     try:
-        points = [group.point_from_bytes_checked(each) for each in (key, ephemeral, commitment)]
+        shared = group.point_from_bytes_checked(ephemeral)
+        if shared_secret(group, viewing, shared)[0] != view_tag[0]:
+            return None
+        points = [group.point_from_bytes_checked(each) for each in (key, commitment)]
     except InvalidEncoding:
         return None
-    output = OneTimeKey(points[0], points[1], view_tag[0])
+    output = OneTimeKey(points[0], shared, view_tag[0])
     if not belongs(group, viewing, spending, output):
         return None
     clear = _under_key(amount_key(group, viewing, output.ephemeral), opening)
     amount, blinding = (int.from_bytes(part, "big") for part in (clear[:AMOUNT_BYTES], clear[AMOUNT_BYTES:]))
-    if not opens(group, points[2], amount, Scalar(blinding)):
+    if not opens(group, points[1], amount, Scalar(blinding)):
         return None
-    return FoundNote(output, points[2], Opening(amount, Scalar(blinding)))
+    return FoundNote(output, points[1], Opening(amount, Scalar(blinding)))
 
 
 def _cut(group: Group[P], raw: bytes) -> list[bytes]:

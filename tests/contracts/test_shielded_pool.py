@@ -259,6 +259,15 @@ def test_what_is_locked_is_handed_to_the_market(purse: Purse) -> None:
     assert purse.street.storage(system.PRIVATE_MARKET, 0) == int.from_bytes(keccak(selector + told), "big")
 
 
+def test_what_the_market_does_not_take_stays_in_its_notes(purse: Purse) -> None:
+    street = purse.street
+    street.state.set_code(system.PRIVATE_MARKET, bytes.fromhex("60045ffd"))  # refuses
+    with refused(""):
+        send_spend(street, purse.parts(purse.notes[:2], [400, 0], lock=600))
+    assert not street.view(shielded_pool.is_spent(G.point_to_bytes(purse.notes[0].image)))
+    purse.spend(purse.notes[:2], [400, 600])
+
+
 def test_only_the_hash_of_a_spend_sends_it(purse: Purse) -> None:
     data = shielded_pool.spend(**purse.parts(purse.notes[:2], [950, 50]))
     expected = shielded_sender(data)
