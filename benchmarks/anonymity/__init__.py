@@ -1,0 +1,1 @@
+"""Who sold? What the ledger of private windows tells about it, by simulation (`make anonymity`)."""
