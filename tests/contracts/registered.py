@@ -57,11 +57,9 @@ def keys_of(house: str, generation: int = 0) -> Keys:
     return Keys(*(secret(f"{house} {role} {generation}") for role in ROLES))
 
 
-def possession(
-    house: str, keys: Keys, from_window: int, *, chain_id: int = CHAIN_ID, sender: bytes | None = None
-) -> bytes:
-    """The proofs of possession of all four keys, for the account of the house or another one."""
-    said = Possession(privacy_registry.domain(chain_id), sender or account(house), from_window)
+def possession(house: str, keys: Keys, from_window: int, *, chain_id: int = CHAIN_ID) -> bytes:
+    """The proofs of possession of all four keys."""
+    said = Possession(privacy_registry.domain(chain_id), account(house), from_window)
     proofs = (
         prove_possession(G, role, said, own, random_bytes(f"{house} possession"))
         for role, own in zip(ROLES, keys.secrets, strict=True)
@@ -69,13 +67,13 @@ def possession(
     return b"".join(proof.to_bytes(G) for proof in proofs)
 
 
-def registration(house: str, from_window: int, generation: int = 0, *, sender: bytes | None = None) -> Registration:
-    """What a house registers, with its own account or another one."""
+def registration(house: str, from_window: int, generation: int = 0) -> Registration:
+    """What a house registers."""
     keys = keys_of(house, generation)
     dealing = deal(G, keys.trace, THRESHOLD, len(BOX_KEYS), random_bytes(f"{house} deals {generation}"))
     return Registration(
         keys=keys.encoded,
-        proofs=possession(house, keys, from_window, sender=sender),
+        proofs=possession(house, keys, from_window),
         commitments=b"".join(map(G.point_to_bytes, dealing.commitments)),
         shares=b"".join(seal_share(G, key, share) for key, share in zip(BOX_KEYS, dealing.shares, strict=True)),
         relay_key=random_bytes(f"{house} relay")[:32],
