@@ -131,11 +131,10 @@ def _private_day(devnet: Devnet, console: Console) -> bool:
     console.print()
     console.print(private_day.table(balances))
     problems = [] if devnet.equal_heads() else ["the nodes' heads differ"]
-    problems += [
-        f"window {window}: not opened, or without the feeder's reading"
-        for window in range(devnet.place.scenario.windows)
-        if window not in balances or not (balances[window].opened and balances[window].fed)
-    ]
+    checked, bad = private_day.checked(devnet, devnet.place.scenario.windows)
+    console.print(checked, highlight=False)
+    problems += bad
+    problems += [f"window {w}: without the feeder's reading" for w, balance in balances.items() if not balance.fed]
     for index, verdict in enumerate(devnet.audit()):
         console.print(f"{devnet.place.node(index).name}: {verdict}", highlight=False, soft_wrap=True)
         if not verdict.startswith("audit: ok"):

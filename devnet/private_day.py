@@ -14,6 +14,8 @@ from contracts.bindings import sealed_meters
 from contracts.bindings.sealed_meters import Balance
 from devnet.processes import DevnetError
 from devnet.run import REFRESH_S, Devnet
+from node.audit.balance import check_balance
+from node.audit.balance_sources import from_directory
 from node.clock import ChainClock
 
 LOOK_S = 5.0  # a node that does not answer within is passed over
@@ -67,6 +69,20 @@ def table(balances: Mapping[int, Balance]) -> Table:
     net = [sum(b.import_wh - b.export_wh for b in rows), sum(b.feeder_import_wh - b.feeder_export_wh for b in rows)]
     shown.add_row("net, and losses", *map(_kwh, net), _kwh(sum(b.losses_wh for b in rows)))
     return shown
+
+
+def checked(devnet: Devnet, windows: int) -> tuple[str, list[str]]:
+    """Check the balances of all windows in the first node's data directory, as `gridpact audit balance` does.
+
+    Returns:
+        a line that says what was checked, and the verdicts of the windows that are not as they should be.
+    """
+    street, logs = from_directory(devnet.place.node(0), devnet.place.genesis)
+    reports = [check_balance(street, window, logs) for window in range(windows)]
+    bad = [report.verdict for report in reports if not report.ok]
+    readings, parts = sum(2 * report.readings for report in reports), sum(2 * len(report.parts) for report in reports)
+    line = f"balances: {windows - len(bad)} of {windows} windows ok, {readings} sealed readings, {parts} parts checked"
+    return line, bad
 
 
 def _kwh(energy_wh: int) -> str:

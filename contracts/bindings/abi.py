@@ -51,6 +51,7 @@ class _Function:
     selector: bytes
     input_types: tuple[str, ...]
     output_types: tuple[str, ...]
+    inputs: tuple[Mapping[str, Any], ...]
     outputs: tuple[Mapping[str, Any], ...]
 
 
@@ -89,6 +90,18 @@ class Interface:
         """
         function = self._functions[name]
         return function.selector + encode(function.input_types, arguments)
+
+    def arguments(self, name: str, data: bytes) -> tuple[Any, ...]:
+        """Return what calldata gives function `name`: addresses as bytes, structs as mappings in snake case.
+
+        Raises:
+            MalformedAnswer: it calls another function, or these are not its arguments.
+        """
+        function, what = self._functions[name], f"{self.contract}.{name}"
+        if data[: len(function.selector)] != function.selector:
+            raise MalformedAnswer(what, data, "a call of another function")
+        values = _decode(what, function.input_types, data[len(function.selector) :])
+        return tuple(_plain(parameter, value) for parameter, value in zip(function.inputs, values, strict=True))
 
     def view(self, decode_values: Callable[..., T], name: str, *arguments: object) -> View[T]:
         """Return the reading call of function `name`; `decode_values` gets its return values one by one."""
@@ -181,6 +194,7 @@ def _function(entry: Mapping[str, Any]) -> _Function:
         selector=keccak(signature(entry).encode())[:4],
         input_types=tuple(canonical_type(parameter) for parameter in entry["inputs"]),
         output_types=tuple(canonical_type(parameter) for parameter in entry["outputs"]),
+        inputs=tuple(entry["inputs"]),
         outputs=tuple(entry["outputs"]),
     )
 

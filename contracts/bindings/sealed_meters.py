@@ -184,6 +184,24 @@ def attest_feeder(window: int, import_wh: int, export_wh: int) -> bytes:
     return INTERFACE.call("attestFeeder", window, import_wh, export_wh)
 
 
+def attested(data: bytes) -> tuple[int, Sealed, Sealed]:
+    """Return quarter, import and export of the calldata that attested them; raises MalformedAnswer for any other."""
+    quarter, imported, exported = INTERFACE.arguments("attest", data)
+    return quarter, Sealed(**imported), Sealed(**exported)
+
+
+def given_part(data: bytes) -> tuple[int, int, tuple[bytes, ...], tuple[bytes, ...]]:
+    """Return window, auditor, parts and proofs of the calldata that gave them; raises MalformedAnswer."""
+    window, auditor, parts, proofs = INTERFACE.arguments("givePart", data)
+    return window, auditor, parts, proofs
+
+
+def voted_for(data: bytes) -> AuditorSet:
+    """Return the set that calldata voted for; raises MalformedAnswer."""
+    (row,) = INTERFACE.arguments("voteForAuditors", data)
+    return _auditor_set(row)
+
+
 def balance_of(window: int) -> View[Balance]:
     """A window's sums beside the feeder's reading."""
     return INTERFACE.view(lambda row: Balance(**row), "balanceOf", window)

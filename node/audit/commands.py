@@ -13,6 +13,7 @@ from node.config import DATABASE_NAME
 from node.parsing import ConfigError, parse_hex
 from node.plugins import AuditGroup
 
+MAX_WINDOW = 2**40  # far beyond what a chain second can be of
 MAX_PROOF_BYTES = 64 * 1024 * 1024  # thousands of epoch changes among a hundred validators
 
 app = typer.Typer(
@@ -160,3 +161,42 @@ def check_proof_command(
         f"{chain_of(proof).name.lower()} chain block {proof.block.number}, "
         f"height {proof.block.height}, certified at height {proof.header.number}"
     )
+
+
+@app.command(name="balance")
+def balance_command(
+    window: Annotated[int, typer.Option(help="The window, from 0.", min=0, max=MAX_WINDOW)],
+    data: Annotated[Path | None, typer.Argument(help="A validator's data directory, in place of --rpc.")] = None,
+    rpc: Annotated[str | None, typer.Option(help="A node's RPC, which is believed to tell the chain as it is.")] = None,
+    genesis: Annotated[Path | None, typer.Option(help="The genesis file you trust; else the directory's own.")] = None,
+    json_: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+) -> None:
+    """Check the balance of a private street's window: every proof of every meter and auditor, and the sums.
+
+    Exit status 1 if a proof fails, naming it, or if the window is not opened yet. That the transactions are the chain's
+    is what `gridpact audit verify` shows.
+
+    Example: gridpact audit balance --window 7 --rpc http://127.0.0.1:8545
+    """
+    from rich.console import Console
+
+    from node.audit.balance import check_balance
+    from node.audit.balance_sources import from_directory, from_node
+    from node.audit.balance_text import balance_table
+    from node.storage import CorruptValue
+
+    if (data is None) == (rpc is None):
+        raise ConfigError("command line", "DATA", "either a data directory or --rpc URL")
+    try:
+        street, logs = from_directory(data, genesis) if data else from_node(str(rpc), genesis, window)
+    except CorruptValue as error:
+        typer.echo(f"balance: FAILED window {window}: {error}")
+        raise typer.Exit(1) from None
+    report = check_balance(street, window, logs)
+    if json_:
+        typer.echo(json.dumps(report.as_json(), indent=2))
+    else:
+        Console().print(balance_table(report))
+        typer.echo(report.verdict)
+    if not report.ok:
+        raise typer.Exit(1)

@@ -32,11 +32,11 @@ def test_the_commands_that_people_are_told_of_are_there() -> None:
     devnet = {("devnet", name) for name in ("up", "down", "status", "logs", "reset")}
     node = {("node", "init"), ("node", "run")}
     household = {("household", name) for name in ("init", "run", "operator", "bill")}
-    audit = {("audit", name) for name in ("verify", "proof", "check-proof", "verify-disclosure")}
+    audit = {("audit", name) for name in ("verify", "proof", "check-proof", "verify-disclosure", "balance")}
     audit |= {("audit", "trace", name) for name in ("request", "approve", "part", "open", "complain")}
     audit |= {("audit", "open", name) for name in ("request", "approve", "part", "amount")}
     audit |= {("audit", "disclose", name) for name in ("action", "note")}
-    assert devnet | node | household | audit <= set(COMMANDS)
+    assert devnet | node | household | audit | {("auditor", "run")} <= set(COMMANDS)
 
 
 @pytest.mark.parametrize("words", sorted(COMMANDS), ids=" ".join)
@@ -65,6 +65,8 @@ def test_every_command_has_help_and_an_example(words: tuple[str, ...]) -> None:
         (["devnet", "reset", "--data", "."], "is not a devnet's folder"),
         (["household", "run", "--config", "nowhere.toml"], "nowhere.toml"),
         (["audit", "verify", "nowhere", "--genesis", "nowhere.json"], "nowhere"),
+        (["audit", "balance", "--window", "0"], "either a data directory or --rpc"),
+        (["auditor", "run", "--config", "nowhere.toml"], "nowhere.toml"),
     ],
 )
 def test_what_cannot_be_done_is_one_line(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -51,10 +52,13 @@ def sign_transaction(
 
 
 class OneChain:
-    """A database, its application and its rules; `mine` commits a block of the given transactions."""
+    """A database, its application and its rules; `mine` commits a block of the given transactions.
 
-    def __init__(self, path: Path, **rules: Any) -> None:
-        self.genesis: Genesis = parse_genesis(sample_genesis(**rules))
+    `sections` are those of a genesis file that the sample has not.
+    """
+
+    def __init__(self, path: Path, sections: Mapping[str, Any] | None = None, **rules: Any) -> None:
+        self.genesis: Genesis = parse_genesis({**sample_genesis(**rules), **(sections or {})})
         self.rule_book = RuleBook(self.genesis.content["rules"], self.genesis.chain_id)
         sealed, delta = make_genesis(self.genesis, self.rule_book.rules_at(0))
         self.genesis_hash = sealed.header.hash
