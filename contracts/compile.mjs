@@ -15,11 +15,13 @@ const DEPLOYED = [
   "Market",
   "MeterRegistry",
   "PrivacyRegistry",
+  "PrivateMarket",
   "SealedMeters",
   "ShieldedPool",
   "TestToken",
 ];
-const WITH_LAYOUT = new Set(["Consortium", "PrivacyRegistry", "ShieldedPool"]); // whose storage the node reads without a call
+// whose storage the node reads without a call
+const WITH_LAYOUT = new Set(["Consortium", "PrivacyRegistry", "PrivateMarket", "ShieldedPool"]);
 const ELSEWHERE = ["TestToken.sol"]; // also runs on development chains that know no later fork than Shanghai
 
 const files = readdirSync(join(here, "src")).filter((file) => file.endsWith(".sol")).sort();

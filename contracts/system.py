@@ -31,6 +31,7 @@ SYSTEM_CONTRACTS: Mapping[bytes, str] = {
     PRIVACY_REGISTRY: "PrivacyRegistry",
     DISCLOSURES: "Disclosures",
     SHIELDED_POOL: "ShieldedPool",
+    PRIVATE_MARKET: "PrivateMarket",
 }
 """`SealedMeters` is deployed where the genesis file has `sealing`, what follows it where it has `privacy` too."""
 CONTRACT_DOMAIN = (CONSORTIUM, METER_REGISTRY, SEALED_METERS, PRIVACY_REGISTRY, DISCLOSURES)
@@ -90,7 +91,7 @@ def genesis_deployments(genesis: Mapping[str, Any]) -> list[tuple[bytes, bytes]]
             _init_code(
                 "Market",
                 _schedule(genesis),
-                [_integers(row, f"tariffs[{i}]", _TARIFF) for i, row in enumerate(_rows(genesis, "tariffs"))],
+                _tariffs(genesis),
                 _integers(_value(genesis, "", "market"), "market", _PARAMETERS),
                 METER_REGISTRY,
                 ENERGY_TOKEN,
@@ -188,7 +189,19 @@ def _private_deployments(genesis: Mapping[str, Any]) -> list[tuple[bytes, bytes]
         (PRIVACY_REGISTRY, _init_code("PrivacyRegistry", _schedule(genesis), box_keys, SEALED_METERS)),
         (DISCLOSURES, _init_code("Disclosures", SEALED_METERS)),
         (SHIELDED_POOL, _init_code("ShieldedPool", _schedule(genesis), FIAT_TOKEN, SEALED_METERS, PRIVATE_MARKET)),
+        (PRIVATE_MARKET, _init_code("PrivateMarket", *_private_market_arguments(genesis))),
     ]
+
+
+def _private_market_arguments(genesis: Mapping[str, Any]) -> tuple[object, ...]:
+    (penalty,) = _integers(_value(genesis, "", "market"), "market", _PARAMETERS[:1])
+    operator = _data(_value(genesis, "", "operator"), "operator", 20)
+    others = (PRIVACY_REGISTRY, SHIELDED_POOL, SEALED_METERS, operator)
+    return _schedule(genesis), _tariffs(genesis), penalty, *others
+
+
+def _tariffs(genesis: Mapping[str, Any]) -> list[tuple[int, ...]]:
+    return [_integers(row, f"tariffs[{i}]", _TARIFF) for i, row in enumerate(_rows(genesis, "tariffs"))]
 
 
 def _schedule(genesis: Mapping[str, Any]) -> tuple[int, ...]:

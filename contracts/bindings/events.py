@@ -12,6 +12,7 @@ from contracts.bindings import (
     market,
     meter_registry,
     privacy_registry,
+    private_market,
     sealed_meters,
     shielded_pool,
 )
@@ -29,6 +30,7 @@ INTERFACES: Mapping[bytes, Interface] = {
         privacy_registry,
         disclosures,
         shielded_pool,
+        private_market,
     )
 }
 

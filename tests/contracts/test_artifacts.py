@@ -20,11 +20,12 @@ NAMES = (
     "Market",
     "MeterRegistry",
     "PrivacyRegistry",
+    "PrivateMarket",
     "SealedMeters",
     "ShieldedPool",
     "TestToken",
 )
-WITH_LAYOUT = ("Consortium", "PrivacyRegistry", "ShieldedPool")
+WITH_LAYOUT = ("Consortium", "PrivacyRegistry", "PrivateMarket", "ShieldedPool")
 
 
 def test_artifacts_are_what_the_sources_compile_to(tmp_path: Path) -> None:

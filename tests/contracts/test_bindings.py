@@ -22,6 +22,7 @@ from contracts.bindings import (
     market,
     meter_registry,
     privacy_registry,
+    private_market,
     sealed_meters,
     shielded_pool,
 )
@@ -41,6 +42,7 @@ MODULES: dict[str, ModuleType] = {
     "PrivacyRegistry": privacy_registry,
     "Disclosures": disclosures,
     "ShieldedPool": shielded_pool,
+    "PrivateMarket": private_market,
 }
 NOT_BOUND = {
     "ACCEPTANCE_TYPEHASH",  # written out in acceptance_digest
@@ -172,7 +174,7 @@ def test_contract_domain_and_addresses() -> None:
     private = [system.SEALED_METERS, system.PRIVACY_REGISTRY, system.DISCLOSURES]
     assert list(system.CONTRACT_DOMAIN) == [system.CONSORTIUM, system.METER_REGISTRY, *private]
     deployed = [address for address, _ in system.genesis_deployments(genesis())]
-    assert [*deployed, *private, system.SHIELDED_POOL] == list(system.SYSTEM_CONTRACTS)
+    assert [*deployed, *private, system.SHIELDED_POOL, system.PRIVATE_MARKET] == list(system.SYSTEM_CONTRACTS)
 
 
 @pytest.mark.parametrize(
