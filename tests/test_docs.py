@@ -30,3 +30,15 @@ def test_the_rules_name_functions_that_exist() -> None:
     modules = {path.stem for folder in ("consensus", "node/driver") for path in (root / folder).glob("*.py")}
     missing = {name for name in names if f"def {name}(" not in code and f"{name}:" not in code} - modules
     assert not missing
+
+
+def test_the_tests_that_documents_name_exist() -> None:
+    root = DOCS.parent
+    code = "\n".join(path.read_text(encoding="utf-8") for path in sorted((root / "tests").rglob("test_*.py")))
+    there = set(re.findall(r"def (test_\w+)\(", code))
+    for page in sorted(DOCS.glob("*.md")):
+        named = set(re.findall(r"`(test_\w+)`", page.read_text(encoding="utf-8")))
+        assert not named - there, page.name
+    threats = (DOCS / "threat-model.md").read_text(encoding="utf-8").partition("## Attacks")[2]
+    rows = [row for row in threats.splitlines() if row.startswith("| ") and not row.startswith(("| attack", "|--"))]
+    assert all("`test_" in row or "no predicate" in row for row in rows)
