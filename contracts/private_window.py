@@ -20,10 +20,16 @@ BINS_SLOT, SPENT_SLOT = 0, 1  # of ShieldedPool
 SESSIONS_SLOT: Final = 0  # of PrivateMarket
 SPEND_TYPES: Final = ("bytes", "bytes", "bytes", "address", "uint64", "uint64", "address")
 SPEND_SELECTOR: Final = keccak(f"spend({','.join(SPEND_TYPES)})".encode())[:4]
+ZEROS: Final = (bytes(20), 0, 0, bytes(20))
 SPENDS: Final = 2
 POINT_BYTES, BIN_INDEX_BYTES = 33, 4
 SPENT_BYTES: Final = BIN_INDEX_BYTES + 2 * POINT_BYTES  # bin ‖ key image ‖ pseudo-output
 NOTE_BYTES, LOCK_BYTES = 334, 227
+SPEND_CALL_BYTES: Final = tuple(
+    4 + len(encode(SPEND_TYPES, (bytes(SPENDS * SPENT_BYTES), bytes(2 * NOTE_BYTES), bytes(lock), *ZEROS)))
+    for lock in (0, LOCK_BYTES)
+)
+"""Of the calldata, without a lock and with one."""
 _UINT64: Final = (1 << 64) - 1
 _UINT32: Final = (1 << 32) - 1
 
@@ -86,6 +92,8 @@ class SpendCall:
 
 def decode_spend(data: bytes) -> SpendCall | None:
     """Return what calldata says, None unless it is the one encoding of a `spend` of two spends and two notes."""
+    if len(data) not in SPEND_CALL_BYTES:
+        return None
     try:
         values = decode(SPEND_TYPES, data[4:])
     except (DecodingError, OverflowError):

@@ -14,7 +14,15 @@ from functools import lru_cache
 from threading import Lock
 from typing import Final
 
-from contracts.private_window import SpendCall, bin_address, decode_spend, is_spent, ring_address, window_of
+from contracts.private_window import (
+    SPEND_CALL_BYTES,
+    SpendCall,
+    bin_address,
+    decode_spend,
+    is_spent,
+    ring_address,
+    window_of,
+)
 from contracts.system import PRIVACY_REGISTRY, PRIVATE_MARKET, SHIELDED_POOL
 from node.chain.header import Header
 from node.chain.private import SignedCall, SignedTransfer
@@ -113,10 +121,12 @@ def key_images(tx: Transaction) -> tuple[bytes, ...]:
     return () if spend is None else tuple(each.key_image for each in spend.spends)
 
 
-@lru_cache(maxsize=SPENDS_KEPT)
 def spend_of(data: bytes) -> SpendCall | None:
     """Return what a transfer's calldata says; None if it is no `spend`."""
-    return decode_spend(data)
+    return _decoded(data) if len(data) in SPEND_CALL_BYTES else None
+
+
+_decoded = lru_cache(maxsize=SPENDS_KEPT)(decode_spend)
 
 
 def _check_expiry(expiry_height: int, parent: Header) -> None:

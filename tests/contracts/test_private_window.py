@@ -16,6 +16,7 @@ from contracts.private_window import (
     LOCK_BYTES,
     NOTE_BYTES,
     SCHEDULE_SLOT,
+    SPEND_CALL_BYTES,
     SPEND_SELECTOR,
     SPEND_TYPES,
     SPENT_BYTES,
@@ -50,6 +51,7 @@ def test_a_spend_is_read() -> None:
     locked = decode_spend(calldata(lock=LOCK_BYTES))
     assert locked is not None
     assert locked.commitments == (*found.commitments, LOCK[:33])
+    assert (len(calldata()), len(calldata(lock=LOCK_BYTES))) == SPEND_CALL_BYTES == (1_156, 1_412)
 
 
 def test_only_the_one_encoding_of_a_spend_is_one() -> None:
