@@ -107,6 +107,7 @@ def test_slots_are_where_the_page_says() -> None:
     assert session_until(read, b"\xdd" * 20) == 77
     assert session_until(read, b"\xde" * 20) == 0
     assert window_of(lambda *_: 0, 5) is None
+    assert window_of(lambda *_: 3_600 << 64 | 100_000, 5) == -1
 
 
 def test_the_compiler_put_what_is_read_where_it_is_read() -> None:

@@ -200,6 +200,15 @@ def test_proofs_do_not_serve_another_transfer() -> None:
     assert refusal(TRANSFER) == ""
 
 
+@pytest.mark.parametrize("tx", [TRANSFER, LOCKING])
+def test_each_of_two_spends_has_to_be_proved_also_from_one_bin(tx: Transaction) -> None:
+    proofs = rlp.decode(tx.raw[1:])[5]
+    for place in (0, 1):
+        wrong = [*proofs]
+        wrong[place] = wrong[place][:-1] + bytes((wrong[place][-1] ^ 1,))
+        assert f"invalid CLSAG: spend {place}" in refusal(rebuilt(tx, 5, wrong))
+
+
 # -- notes
 
 

@@ -150,6 +150,27 @@ def test_an_auditor_checks_the_proofs(private_genesis: None, tmp_path: Path) -> 
     certified.close()
 
 
+@pytest.mark.parametrize(
+    ("raw", "reason"),
+    [
+        (made.signed_call()[:-1] + b"\0", "invalid ring signature"),
+        (made.signed_transfer(((1, 7), (2, 8)), (2**64, 500), proved=(0, 0)), "invalid range proof"),
+    ],
+)
+def test_an_auditor_names_a_proof_that_validators_let_pass(
+    private_genesis: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, raw: bytes, reason: str
+) -> None:
+    monkeypatch.setattr("node.application.check_admissible", lambda *_: None)
+    certified = CertifiedChain(tmp_path / "node")
+    certified.mine(decoded(raw))
+    with certified.chain.store.read() as view:
+        offence = Auditor(parse_genesis(certified.chain.genesis.content)).audit(view).offence
+    assert offence is not None
+    assert offence.height == 1
+    assert f"transaction 0: {reason}" in str(offence)
+    certified.close()
+
+
 # -- RPC
 
 
