@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from coincurve import PrivateKey
 from eth_hash.auto import keccak
 
-from contracts import system
-from contracts.bindings import privacy_registry, shielded_pool
+from contracts import private_window, system
+from contracts.bindings import privacy_registry, private_market, shielded_pool
+from contracts.bindings.private_market import Side
 from node.admission import Kind, Sponsor, check_admissible
 from node.chain.transaction import InvalidTransaction, Transaction, decode_transaction
 from node.rules import Rules
@@ -22,6 +24,7 @@ from privacy.envelopes import (
     bin_from_code,
     call_images,
     ring_from_code,
+    scope_of,
     sign_call,
     sign_transfer,
 )
@@ -30,7 +33,8 @@ from privacy.notes import Spend, balancing_blindings, make_lock, spends_to_bytes
 from privacy.secp256k1 import SECP256K1
 from tests.contracts.pool import BIN, JOINT_KEY, SESSION, Owned, Purse, filled
 from tests.contracts.registered import founded, keys_of, register
-from tests.contracts.street import CHAIN_ID, Street
+from tests.contracts.street import CHAIN_ID, ZERO_S, Street, account, key
+from tests.execution.signing import signed
 from tests.execution.states import header_at
 from tests.privacy.keys import random_bytes
 
@@ -131,6 +135,32 @@ def test_seven_are_no_ring() -> None:
         register(street, house)
     with pytest.raises(InvalidTransaction, match="expected the proof of a ring of 8 to 64 members"):
         call_by(street, MEMBERS[0], 2)
+
+
+def test_an_offer_opens_a_session_that_is_let_in_as_long_as_the_market_says(registered: Street) -> None:
+    """One call by a member whom nobody can name; from then on an account for which nobody vouches."""
+    street = registered.at(1)
+    session = account("a new session")
+    ordinary = decode_transaction(
+        signed(PrivateKey(key("a new session").to_bytes()), 2, chain_id=CHAIN_ID, gas=60_000), CHAIN_ID
+    )
+    assert ordinary.sender == session
+    with pytest.raises(InvalidTransaction, match="no member of the consortium vouches"):
+        admitted(street, ordinary)
+    keys = keys_of(MEMBERS[5])
+    scope = scope_of(CHAIN_ID, system.PRIVACY_REGISTRY, system.PRIVATE_MARKET, 2)
+    nullifier, _ = call_images(scope, (keys.ring, keys.trace))
+    offer = private_market.offer(2, nullifier, session, b"\x51" * 32, Side.NONE, 0, bytes(32))
+    call = call_by(street, MEMBERS[5], 2, data=offer)
+    assert admitted(street, call) == Sponsor(Kind.ANONYMOUS)
+    execute(street, call)
+    assert admitted(street, ordinary) == Sponsor(Kind.SESSION, session)
+    until = private_window.session_until(street.storage, session)
+    street.at(0, until - 1 - ZERO_S)
+    assert admitted(street, ordinary) == Sponsor(Kind.SESSION, session)
+    street.at(0, until - ZERO_S)
+    with pytest.raises(InvalidTransaction, match="no member of the consortium vouches"):
+        admitted(street, ordinary)
 
 
 # -- notes
