@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -34,7 +34,7 @@ class Home:
     journal: Journal
     view: MarketView
     container: AgentContainer
-    neighbours: frozenset[bytes]
+    neighbours: Collection[bytes]
     _bad: dict[int, int] = field(default_factory=dict)
 
     def write(self, line: Line, *, durable: bool = False) -> None:

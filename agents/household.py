@@ -31,9 +31,12 @@ from agents.keys import load_key, read_passphrase
 from agents.ledger import KEPT_WINDOWS, MarketView
 from agents.market.ontology import ONTOLOGY
 from agents.messaging import AgentContainer, endpoint_text
+from agents.private.memory import remember_windows
+from agents.private.trading import PrivateTrading, Surroundings
 from agents.profiles import QUARTER_S, DataDirectory
 from agents.replay import Memory, remember
 from agents.trading.buyer_agent import BuyerAgent
+from agents.trading.plan import WindowPlan
 from agents.trading.planner import Planner
 from agents.trading.seller_agent import SellerAgent
 from agents.trading.strategy import load_strategy
@@ -41,13 +44,14 @@ from agents.trading.window import Trader
 from contracts.bindings import erc20, fiat_token, market, meter_registry
 from contracts.bindings.abi import Event, View
 from contracts.bindings.market_types import OfferMade, Tariff, TradeState, TransactionAllowed, WindowSettled
-from contracts.system import FIAT_TOKEN, MARKET, SEALED_METERS
+from contracts.system import FIAT_TOKEN, MARKET, PRIVATE_MARKET, SEALED_METERS, SHIELDED_POOL
 
 logger = logging.getLogger("gridpact.agents")
 
 SETUP_GAS = 300_000
 SETTLE_GAS = 400_000
 MAX_METERS = 200
+KEPT_QUARTERS = 1_000  # readings that a private settlement may still ask for: more than any deadline
 MAX_CATCH_UP_QUARTERS = 96  # a meter that was away for longer begins anew with the current window
 TRADE_GRACE_S = 0.3  # wall seconds after a window's end that its trading may take to wind up
 LATE_WINDOWS = 3  # a window that the operator has not settled by then is settled by the household itself
@@ -67,9 +71,9 @@ class Household:
 
     def __init__(self, config: HouseholdConfig) -> None:
         self._config = config
-        passphrase = read_passphrase(config.passphrase_file)
-        self._key = load_key(config.key, passphrase)
-        self._meter_key = load_key(config.meter_key, passphrase)
+        self._passphrase = read_passphrase(config.passphrase_file)
+        self._key = load_key(config.key, self._passphrase)
+        self._meter_key = load_key(config.meter_key, self._passphrase)
         self._profile = DataDirectory(config.data).profile(
             config.connection, grid=config.grid, shift_weeks=config.load_shift_weeks
         )
@@ -77,6 +81,8 @@ class Household:
         self._chain = Chain(config.rpc)
         self._forecasts: dict[int, Forecast] = {}
         self._readings: dict[int, list[Reading]] = {}
+        self._registers: dict[int, tuple[int, int]] = {}  # what the meter read, by quarter
+        self._private: PrivateTrading | None = None
 
     async def run(self) -> None:
         """Run until cancelled.
@@ -107,6 +113,8 @@ class Household:
                 tasks.create_task(self._for_ever("meter", self._meter_step))
                 if not private:
                     tasks.create_task(self._for_ever("trading", self._trading_step))
+                if self._private is not None:
+                    tasks.create_task(self._private.run())
         finally:
             if home.container.running:
                 await home.container.shutdown()
@@ -114,6 +122,7 @@ class Household:
     async def _make_home(self, journal: Journal) -> Home:
         genesis, clock = await self._chain.batch([("grid_genesis", []), ("grid_clock", [])])
         windows = Windows(**genesis["schedule"])
+        self._has_private_market = "privacy" in genesis
         if self._config.private != ("sealing" in genesis):
             found = "has no sealed meters" if self._config.private else "has sealed meters"
             raise AgentError(f"household.private: expected what the genesis file says, which {found}")
@@ -148,8 +157,9 @@ class Household:
         home, config, container = self._home, self._config, self._home.container
         self._sender = Sender(self._chain, self._key, home.chain_id)
         meter_sender = Sender(self._chain, self._meter_key, home.chain_id)
+        seal = MeterSeal(self._meter_key, home.chain_id)
         attester = (
-            SealedAttester(self._chain, MeterSeal(self._meter_key, home.chain_id), home.windows)
+            SealedAttester(self._chain, seal, home.windows)
             if config.private
             else OpenAttester(self._chain, meter_sender.account, home.windows)
         )
@@ -178,15 +188,12 @@ class Household:
             if quarter in memory.quarters:
                 line = memory.quarters[quarter]
                 self._meter.expect(quarter, line.import_wh, line.export_wh)
-        self._buyer = container.register(BuyerAgent(home), "buyer")
-        self._buyer.signed = memory.signed
-        self._seller = container.register(SellerAgent(home), "seller")
-        self._seller.agreements = memory.agreements
+        self._registers = {line.quarter: (line.import_wh, line.export_wh) for line in memory.quarters.values()}
         self._remember_window(memory)
         self._follower = Follower(
             self._chain,
             home.view,
-            [SEALED_METERS if config.private else MARKET],
+            [SEALED_METERS, PRIVATE_MARKET, SHIELDED_POOL] if config.private else [MARKET],
             [self._sender, meter_sender],
             on_event=self._on_event,
             on_problem=home.problem,
@@ -200,6 +207,19 @@ class Household:
             meter=self._meter,
             on_forecast=lambda line: self._forecasts.__setitem__(line.window, line),
         )
+        if config.private:
+            self._assemble_private(planner, seal)
+        else:
+            self._assemble_open(planner, memory)
+        self._traded = self._current() - 1
+        self._write_started(memory, first, soc_wh)
+
+    def _assemble_open(self, planner: Planner, memory: Memory) -> None:
+        home, config, container = self._home, self._config, self._home.container
+        self._buyer = container.register(BuyerAgent(home), "buyer")
+        self._buyer.signed = memory.signed
+        self._seller = container.register(SellerAgent(home), "seller")
+        self._seller.agreements = memory.agreements
         self._trader = Trader(
             home,
             planner,
@@ -211,8 +231,37 @@ class Household:
             reply_timeout_s=config.reply_timeout_s,
             bought_wh=memory.bought_wh,
         )
-        self._traded = self._current() - 1
-        self._write_started(memory, first, soc_wh)
+
+    def _assemble_private(self, planner: Planner, seal: MeterSeal) -> None:
+        """Create the private side; a street may have sealed meters without a private market."""
+        home, config = self._home, self._config
+        if not self._has_private_market:
+            return
+
+        async def plan(window: int) -> WindowPlan:
+            await self._until_measured((window - 1) * home.windows.quarters)
+            return planner.plan(window)
+
+        around = Surroundings(
+            home=home,
+            chain=self._chain,
+            sender=self._sender,
+            key=self._key,
+            seal=seal,
+            directory=config.directory,
+            passphrase=self._passphrase,
+            plan=plan,
+            readings=self._readings_of,
+            changed=self._follower.changed,
+            reply_timeout_s=config.reply_timeout_s,
+        )
+        self._private = PrivateTrading(around, remember_windows(read_journal(home.journal.path)))
+
+    def _readings_of(self, window: int) -> dict[int, tuple[int, int]]:
+        """Return what the meter read of a window, by quarter."""
+        quarters = self._home.windows.quarters
+        found = range(window * quarters, (window + 1) * quarters)
+        return {quarter: self._registers[quarter] for quarter in found if quarter in self._registers}
 
     def _write_started(self, memory: Memory, first: int, soc_wh: int) -> None:
         home, config = self._home, self._config
@@ -300,6 +349,7 @@ class Household:
             meter.skip_to(over // home.windows.quarters * home.windows.quarters)
         while meter.next_quarter < over:
             quarter, reading = meter.read_quarter()
+            self._registers[quarter] = (reading.import_wh, reading.export_wh)
             self._window_line(quarter, reading)
         await meter.attest()
         end_s = home.windows.window_zero_s + (meter.next_quarter + 1) * home.windows.quarter_length_s
@@ -314,6 +364,7 @@ class Household:
         if within + 1 < home.windows.quarters:
             return
         del self._readings[window]
+        self._registers = {q: row for q, row in self._registers.items() if q > quarter - KEPT_QUARTERS}
         contracted = home.view.contracted(window, home.account)
         trades = [t for t in home.view.binding(window) if home.account in (t.seller, t.buyer)]
         energy_wh = sum(trade.energy_wh for trade in trades)
@@ -382,6 +433,8 @@ class Household:
 
     def _on_event(self, event: Event) -> None:
         home = self._home
+        if self._private is not None:
+            self._private.learn(event)
         match event:
             case OfferMade() if event.seller == home.account:
                 self._trader.offer_made(event)

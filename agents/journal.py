@@ -227,6 +227,41 @@ class Problem(Line):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PrivateIntent(Line):
+    """What a session of a private window is opened with. Durable before anything of it is sent."""
+
+    kind: ClassVar[str] = "private-intent"
+    window: int
+    side: str
+    purpose: str
+    energy_wh: int
+    price_microeur_per_kwh: int
+    budget_microeur: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrivateSent(Line):
+    """A transaction of a session, as it is signed. Durable before it is sent: a restart sends the same bytes again.
+    `nonce` is -1 where there is none."""
+
+    kind: ClassVar[str] = "private-sent"
+    window: int
+    step: str
+    nonce: int
+    transaction: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrivateClosed(Line):
+    """A session's window is closed: it settled, forfeited, or never locked anything."""
+
+    kind: ClassVar[str] = "private-closed"
+    window: int
+    outcome: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Funded(Line):
     """The operator issued money against a receipt."""
 
@@ -308,6 +343,9 @@ KINDS: Mapping[str, type[Line]] = {
         Skipped,
         BadEnvelope,
         Problem,
+        PrivateIntent,
+        PrivateSent,
+        PrivateClosed,
         Funded,
         Settlement,
         StreetBalance,

@@ -21,7 +21,6 @@ from agents.private.mail import MessageTooLong
 from agents.private.packets import InvalidRelayKey
 from agents.private.post import NoRelay, Post
 from contracts.bindings.market_types import Offer
-from privacy.group import Scalar
 from privacy.secp256k1 import SECP256K1
 from privacy.transcript import Transcript
 
@@ -62,14 +61,10 @@ class Session:
         said.append("use", use.encode())
         return said.challenge_bytes("randomness")
 
-    def scalar(self, use: str) -> Scalar:
-        """Return a secret scalar of the session that is for one use."""
-        return SECP256K1.scalar_from_bytes_wide(self.randomness(use))
+    def shared_with(self, peer: PublicSession, agreement: bytes) -> bytes:
+        """Return 64 bytes that both sides of an agreement have, and nobody else, without having said them.
 
-    def trade_blinding(self, peer: PublicSession, trade_id: bytes) -> Scalar:
-        """Return g of C_q = q·H + g·G, which both sides of a trade have without having said it.
-
-        It follows from the Diffie–Hellman secret of the two contact keys, and from the trade.
+        They follow from the Diffie–Hellman secret of the two contact keys, and from the agreement (32 bytes).
 
         Raises:
             InvalidRelayKey: the peer's contact key is of small order.
@@ -78,10 +73,10 @@ class Session:
             shared = crypto_scalarmult(bytes(self.contact), peer.contact_key)
         except CryptoError:
             raise InvalidRelayKey(peer.contact_key) from None
-        said = Transcript("trade-blinding")
+        said = Transcript("agreement")
         said.append("shared", shared)
-        said.append("trade", trade_id)
-        return said.challenge("g", SECP256K1)
+        said.append("agreement", agreement)
+        return said.challenge_bytes("secret")
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +109,7 @@ def open_session(account_key: PrivateKey, chain_id: int, window: int) -> Session
 class SessionHome(Home):
     """A home as a session has it: its own key and account, other sessions as neighbours, and envelopes for messages.
 
-    `contacts` are the contact keys of the window's sessions, `post` the household's way out.
+    `contacts` are the contact keys of the window's sessions, as they become known; `post` is the household's way out.
     """
 
     contacts: Mapping[bytes, bytes] = field(default_factory=dict)

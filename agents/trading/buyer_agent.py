@@ -56,7 +56,8 @@ class _Line:
 
 
 class BuyerAgent(CarefulAgent):
-    """Negotiates purchases for its household."""
+    """Negotiates purchases for its household; `signed` holds its signed acceptances by window and trade, `sellers` for
+    whom they are."""
 
     def __init__(self, home: Home) -> None:
         super().__init__()
@@ -65,6 +66,7 @@ class BuyerAgent(CarefulAgent):
         self._opened = 0
         self._born_ms = int(home.clock.now_s() * 1000)
         self.signed: dict[int, dict[bytes, Terms]] = {}
+        self.sellers: dict[bytes, bytes] = {}
 
     def hear(self, content: Any) -> None:
         """Take a seller's message if it belongs to an open conversation; note any other."""
@@ -161,6 +163,7 @@ class BuyerAgent(CarefulAgent):
         home, window = self._home, errand.offer.window
         trade_id = self._trade_id(conversation_id, errand, terms)
         self.signed.setdefault(window, {})[trade_id] = terms
+        self.sellers[trade_id] = errand.offer.seller
         home.write(
             Signed(
                 window=window,

@@ -27,6 +27,7 @@ from privacy.group import InvalidEncoding, Scalar
 from privacy.notes import (
     MAX_AMOUNT,
     FoundNote,
+    Hidden,
     Opening,
     Spend,
     balancing_blindings,
@@ -340,10 +341,7 @@ class Wallet:
         values: dict[str, Any] = {}
         locked: Opening | None = None
         if lock is not None:
-            message = shielded_pool.lock_message(self.chain_id, lock.session, lock.window)
-            hidden, locked = make_lock(
-                _G, lock.amount, _G.point_from_bytes_checked(lock.joint_key), message, self._drawn(randomness, "lock")
-            )
+            hidden, locked = self.hide(lock, randomness)
             openings.append(locked)
             values |= {"lock": hidden.to_bytes(_G), "session": lock.session, "window": lock.window}
         if withdrawal is not None and withdrawal.amount:
@@ -382,6 +380,12 @@ class Wallet:
             blinding=blinding,
         )
         return note.to_bytes(_G), opening
+
+    def hide(self, lock: Lock, randomness: bytes) -> tuple[Hidden[Point], Opening]:
+        """Return a budget as a transfer with this randomness locks it, whichever notes it spends, and what opens it."""
+        message = shielded_pool.lock_message(self.chain_id, lock.session, lock.window)
+        key = _G.point_from_bytes_checked(lock.joint_key)
+        return make_lock(_G, lock.amount, key, message, self._drawn(randomness, "lock"))
 
     def _own_spend(self, note: OwnedNote, bins: Mapping[int, bytes], pseudo: Scalar) -> OwnSpend:
         try:

@@ -105,11 +105,11 @@ def test_sessions_agree_on_what_households_agree_on_in_the_open(tmp_path: Path) 
         assert (bought.trade, bought.energy_wh) == (line.trade, line.energy_wh)
         assert line.peer == "0x" + street.sessions[number].address.hex()
         trade = bytes.fromhex(line.trade[2:])
-        blindings = {
-            street.sessions[0].trade_blinding(public(street.sessions[number]), trade),
-            street.sessions[number].trade_blinding(public(street.sessions[0]), trade),
+        secrets = {
+            street.sessions[0].shared_with(public(street.sessions[number]), trade),
+            street.sessions[number].shared_with(public(street.sessions[0]), trade),
         }
-        assert len(blindings) == 1
+        assert len(secrets) == 1
     assert not [line for line in street.lines(3) if isinstance(line, ContractLine)]
 
 
@@ -146,8 +146,8 @@ def test_a_session_follows_from_account_chain_and_window_and_repeats_nothing() -
 def test_a_blinding_needs_one_of_the_two_contact_secrets_and_is_of_one_trade() -> None:
     one, two, three = (session_of(number) for number in (1, 2, 3))
     trade, other = random.Random(1).randbytes(32), random.Random(2).randbytes(32)
-    assert one.trade_blinding(public(two), trade) == two.trade_blinding(public(one), trade)
-    assert one.trade_blinding(public(two), other) != one.trade_blinding(public(two), trade)
-    assert three.trade_blinding(public(two), trade) != one.trade_blinding(public(two), trade)
+    assert one.shared_with(public(two), trade) == two.shared_with(public(one), trade)
+    assert one.shared_with(public(two), other) != one.shared_with(public(two), trade)
+    assert three.shared_with(public(two), trade) != one.shared_with(public(two), trade)
     with pytest.raises(InvalidRelayKey):
-        one.trade_blinding(PublicSession(two.address, bytes(32), 0), trade)
+        one.shared_with(PublicSession(two.address, bytes(32), 0), trade)

@@ -1,0 +1,165 @@
+"""Private windows as a node shows them: read once, then kept up by the chain's events."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from eth_hash.auto import keccak
+
+from agents.chain import Chain
+from agents.home import hexed
+from agents.private.session import PublicSession
+from agents.private.street import SessionShown, TradeShown, WindowShown
+from contracts.bindings import private_market, sealed_meters
+from contracts.bindings.abi import Event, View
+from contracts.bindings.market_types import PRICE_TICK_MICROEUR_PER_KWH
+from contracts.bindings.private_market import (
+    RowsPrepared,
+    SessionForfeited,
+    SessionFunded,
+    SessionOffered,
+    SessionSettled,
+    SessionState,
+    Side,
+    TradeAllocated,
+    TradeAllowed,
+    TradeDefaulted,
+    TradeDelivered,
+    TradeState,
+)
+from contracts.bindings.sealed_meters import WindowClosed
+from privacy.secp256k1 import SECP256K1
+
+KEPT_WINDOWS = 24  # more than what may be open: a window is settled or forfeited within two deadlines
+
+
+class ChainStreet:
+    """The private market of a node.
+
+    Args:
+        chain: the household's node.
+    """
+
+    def __init__(self, chain: Chain) -> None:
+        self._chain = chain
+        self._windows: dict[int, WindowShown] = {}
+
+    def learn(self, event: Event) -> None:
+        """Take one event of the private market, or of the sealed meters; one that is known already changes nothing."""
+        window = getattr(event, "window", None)
+        if window in self._windows:
+            self._windows[window] = after(self._windows[window], event)
+
+    async def shown(self, window: int) -> WindowShown:
+        """Return a window as it is now."""
+        if window not in self._windows:
+            self._windows[window] = WindowShown()  # so that what happens meanwhile is not missed
+            read = await self._read(window)
+            self._windows[window] = _merged(read, self._windows[window])
+            for old in [known for known in self._windows if known < window - KEPT_WINDOWS]:
+                del self._windows[old]
+        return self._windows[window]
+
+    async def height(self) -> int:
+        """Return the newest height."""
+        return await self._chain.height()
+
+    async def outcome(self, transaction: bytes) -> bool | None:
+        """Return whether a transaction succeeded; None while it is in no block."""
+        receipt = await self._chain.request("eth_getTransactionReceipt", hexed(keccak(transaction)))
+        return int(receipt["status"], 16) == 1 if isinstance(receipt, dict) else None
+
+    async def nonce(self, account: bytes) -> int:
+        """Return how many transactions of an account are in blocks."""
+        return int(await self._chain.request("eth_getTransactionCount", hexed(account), "latest"), 16)
+
+    async def _read(self, window: int) -> WindowShown:
+        views: Sequence[View[Any]] = (
+            private_market.sessions_of(window),
+            private_market.window_state(window),
+            sealed_meters.balance_of(window),
+            sealed_meters.joint_key_of(window),
+        )
+        addresses, state, balance, joint_key = await self._chain.read_all(views)
+        sessions = await self._chain.read_all([private_market.session_of(each) for each in addresses])
+        numbers = [number for session in sessions for number in session.sales]
+        trades = await self._chain.read_all([private_market.trade_of(number) for number in numbers])
+        return WindowShown(
+            sessions=tuple(
+                SessionShown(_public(address, each.contact_key, each.tick), each.side, each.state)
+                for address, each in zip(addresses, sessions, strict=True)
+            ),
+            trades=tuple(
+                TradeShown(number, trade.seller, trade.buyer, trade.state)
+                for number, trade in zip(numbers, trades, strict=True)
+            ),
+            closed=balance.closed,
+            prepared=state.prepared,
+            joint_key=SECP256K1.point_from_bytes_checked(joint_key),
+        )
+
+
+def after(shown: WindowShown, event: Event) -> WindowShown:
+    """Return a window after one of its events. Pure; states only go forward."""
+    match event:
+        case SessionOffered(session=address):
+            public = _public(address, event.contact_key, event.tick)
+            return _with_session(shown, SessionShown(public, Side(event.side), SessionState.OFFERED))
+        case SessionFunded(session=address):
+            return _session_in(shown, address, SessionState.FUNDED)
+        case SessionSettled(session=address):
+            return _session_in(shown, address, SessionState.SETTLED)
+        case SessionForfeited(session=address):
+            return _session_in(shown, address, SessionState.FORFEITED)
+        case TradeAllocated(trade_id=number):
+            return _with_trade(shown, TradeShown(number, event.seller, event.buyer, TradeState.ALLOCATED))
+        case TradeAllowed(trade_id=number):
+            return _trade_in(shown, number, TradeState.ALLOWED)
+        case TradeDelivered(trade_id=number):
+            return _trade_in(shown, number, TradeState.DELIVERED)
+        case TradeDefaulted(trade_id=number):
+            return _trade_in(shown, number, TradeState.DEFAULTED)
+        case RowsPrepared():
+            return replace(shown, prepared=True)
+        case WindowClosed():
+            return replace(shown, closed=True)
+        case _:
+            return shown
+
+
+def _merged(read: WindowShown, heard: WindowShown) -> WindowShown:
+    """Return what was read, and what was heard while it was being read."""
+    for session in heard.sessions:
+        read = _session_in(_with_session(read, session), session.public.address, session.state)
+    for trade in heard.trades:
+        read = _trade_in(_with_trade(read, trade), trade.trade_id, trade.state)
+    return replace(read, closed=read.closed or heard.closed, prepared=read.prepared or heard.prepared)
+
+
+def _with_session(shown: WindowShown, session: SessionShown) -> WindowShown:
+    known = shown.session(session.public.address) is not None
+    return shown if known else replace(shown, sessions=(*shown.sessions, session))
+
+
+def _with_trade(shown: WindowShown, trade: TradeShown) -> WindowShown:
+    known = any(each.trade_id == trade.trade_id for each in shown.trades)
+    return shown if known else replace(shown, trades=(*shown.trades, trade))
+
+
+def _session_in(shown: WindowShown, address: bytes, state: SessionState) -> WindowShown:
+    rows = (
+        replace(each, state=max(each.state, state)) if each.public.address == address else each
+        for each in shown.sessions
+    )
+    return replace(shown, sessions=tuple(rows))
+
+
+def _trade_in(shown: WindowShown, number: bytes, state: TradeState) -> WindowShown:
+    rows = (replace(each, state=max(each.state, state)) if each.trade_id == number else each for each in shown.trades)
+    return replace(shown, trades=tuple(rows))
+
+
+def _public(address: bytes, contact_key: bytes, tick: int) -> PublicSession:
+    return PublicSession(address, contact_key, tick * PRICE_TICK_MICROEUR_PER_KWH)
