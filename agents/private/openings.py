@@ -11,6 +11,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from eth_keys.datatypes import PrivateKey
+
 from contracts.bindings import private_market
 from contracts.bindings.market_types import PRICE_TICK_MICROEUR_PER_KWH, Tariff
 from contracts.bindings.private_market import BALANCE_BITS, ENERGY_BITS, IMPORT_WEIGHT, TOLD_BYTES, Settlement
@@ -129,6 +131,12 @@ def _under(key: bytes, trade_id: bytes, text: bytes) -> bytes:
 
 
 # -- trades
+
+
+def consent(key: PrivateKey, chain_id: int, window: int, nullifier: bytes) -> bytes:
+    """Return a session key's signature (r ‖ s ‖ v, 65 bytes) that it is that of the offer with this nullifier."""
+    signature = key.sign_msg_hash(private_market.session_message(chain_id, window, nullifier)).to_bytes()
+    return bytes(signature[:64]) + bytes((signature[64] + 27,))
 
 
 @dataclass(frozen=True, slots=True)

@@ -289,7 +289,14 @@ INTERFACE = Interface(
 
 
 def offer(
-    window: int, nullifier: bytes, session: bytes, contact_key: bytes, side: Side, tick: int, budget: bytes
+    window: int,
+    nullifier: bytes,
+    session: bytes,
+    contact_key: bytes,
+    side: Side,
+    tick: int,
+    budget: bytes,
+    consent: bytes,
 ) -> bytes:
     """Make a member's one call of a window; sent as an anonymous call.
 
@@ -301,8 +308,9 @@ def offer(
         side: what it wants.
         tick: its price, in ticks of a thousand micro-euro per kWh; 0 with no side.
         budget: `budget_of` the lock that will fund the session.
+        consent: the session's signature of `session_message`: r ‖ s ‖ v, 65 bytes, v 27 or 28.
     """
-    return INTERFACE.call("offer", window, nullifier, session, contact_key, side, tick, budget)
+    return INTERFACE.call("offer", window, nullifier, session, contact_key, side, tick, budget, consent)
 
 
 def fund(session: bytes, window: int, lock: bytes) -> bytes:
@@ -441,6 +449,11 @@ def rails(window: int) -> View[Rails]:
 def budget_of(lock: bytes) -> bytes:
     """Return what an offer says of the lock (C ‖ R ‖ M, and perhaps its proof) that will fund its session."""
     return bytes(keccak(lock[:AMOUNT_BYTES]))
+
+
+def session_message(chain_id: int, window: int, nullifier: bytes) -> bytes:
+    """Return what a session signs to be that of the offer with this nullifier (33 bytes)."""
+    return _bound("gridpact/session/v1", chain_id, (("uint64", window), ("bytes", nullifier)))
 
 
 def trade_id_of(chain_id: int, window: int, seller: bytes, buyer: bytes, tick: int, quantity: bytes) -> bytes:

@@ -142,6 +142,8 @@ abstract contract PrivateSessions is SessionAccounts, WindowClock, TariffBook {
     error OffersClosed(uint64 window, uint32 elapsedS, uint32 closeS);
     /// @notice The offer does not add up.
     error InvalidOffer(string reason);
+    /// @notice The session's own key has not signed that it is this offer's.
+    error NotTheSession(address session);
     /// @notice The account was a session before.
     error SessionTaken(address session);
     /// @notice Only the pool brings budgets.
@@ -193,6 +195,8 @@ abstract contract PrivateSessions is SessionAccounts, WindowClock, TariffBook {
     /// @param tick the price that it asks or bids, in ticks of a thousand micro-euro per kWh; 0 with side none.
     /// @param budget the hash of the lock (commitment 33, ciphertext 66) that will fund the session: without it,
     /// anybody could add an amount that its owner cannot open.
+    /// @param consent the session's own signature (r, s, v): without it, who sees an offer coming could name its session
+    /// first.
     function offer(
         uint64 window,
         bytes calldata nullifier,
@@ -200,7 +204,8 @@ abstract contract PrivateSessions is SessionAccounts, WindowClock, TariffBook {
         bytes32 contactKey,
         Side side,
         uint16 tick,
-        bytes32 budget
+        bytes32 budget,
+        bytes calldata consent
     ) external {
         uint32 elapsedS = _requireTraded(window);
         if (elapsedS >= _negotiationCloseS / 2) revert OffersClosed(window, elapsedS, _negotiationCloseS / 2);
@@ -210,7 +215,8 @@ abstract contract PrivateSessions is SessionAccounts, WindowClock, TariffBook {
         (,, uint16 members) = registry.ringOf(window);
         if (members < MIN_MEMBERS) revert RingTooSmall(window, members, MIN_MEMBERS);
         if (_offered[msg.sender]) revert OfferedBefore(msg.sender);
-        if (session == address(0) || contactKey == 0) revert InvalidOffer("session and contact key");
+        if (contactKey == 0) revert InvalidOffer("a contact key");
+        if (!_consents(session, window, nullifier, consent)) revert NotTheSession(session);
         if ((side == Side.None) != (tick == 0)) revert InvalidOffer("a tick if there is a side");
         (uint32 lowest, uint32 highest) = rails(window);
         if (lowest > highest) revert NoTradePays(window, lowest, highest);
@@ -331,6 +337,18 @@ abstract contract PrivateSessions is SessionAccounts, WindowClock, TariffBook {
         return keccak256(
             abi.encode("gridpact/trade/v1", block.chainid, address(this), window, seller, buyer, tick, quantity)
         );
+    }
+
+    /// @dev Whether a session's key has signed that it is that of the offer with this nullifier.
+    function _consents(address session, uint64 window, bytes calldata nullifier, bytes calldata consent)
+        private
+        view
+        returns (bool)
+    {
+        if (session == address(0) || consent.length != 65) return false;
+        bytes32 digest =
+            keccak256(abi.encode("gridpact/session/v1", block.chainid, address(this), window, nullifier));
+        return ecrecover(digest, uint8(consent[64]), bytes32(consent[:32]), bytes32(consent[32:64])) == session;
     }
 
     /// @dev Takes a multiple of an amount from a session's balance; what is left is shown to be in range.

@@ -24,6 +24,7 @@ from agents.private.openings import (
     allocation,
     allowance,
     budget,
+    consent,
     drawn,
     heard,
     settlement,
@@ -56,7 +57,7 @@ from privacy.secp256k1 import SECP256K1, Point
 from privacy.stealth import MetaAddress, spending_secret
 from tests.contracts import registered
 from tests.contracts.registered import keys_of
-from tests.contracts.street import CHAIN_ID, SHARED, Refused, Sent, Street, account
+from tests.contracts.street import CHAIN_ID, SHARED, Refused, Sent, Street, account, key
 from tests.contracts.test_sealed_meters import JOINT_KEY, attest, blinding
 from tests.privacy.keys import random_bytes
 
@@ -132,6 +133,10 @@ class Trader:
         """C ‖ R ‖ M of its budget."""
         return self.locked(amount)[0].to_bytes(G)[: private_market.AMOUNT_BYTES]
 
+    def consent(self, session: str = "") -> bytes:
+        """A session's signature, its own if no other is named, that it is this offer's."""
+        return consent(key(session or self.name), CHAIN_ID, self.window, self.nullifier)
+
     def twin(self) -> Trader:
         """A copy that goes its own way."""
         return replace(self, sales=list(self.sales), bonds=list(self.bonds), purchases=dict(self.purchases))
@@ -152,6 +157,7 @@ def offer_data(trader: Trader, side: Side, amount: int = BUDGET, **other: Any) -
         "side": side,
         "tick": TICK if side is not Side.NONE else 0,
         "budget": private_market.budget_of(trader.lock(amount)),
+        "consent": trader.consent(),
     }
     return private_market.offer(**{**values, **other})
 
