@@ -1,13 +1,14 @@
 """`make anonymity`: over a thousand private windows of real data, how often attackers name the seller of a trade.
 
 Of every window with at least two members who offer energy, one trade is drawn, and every attacker names its seller. A
-coin is right in one of so many cases as there are such members: the expected rate. The interval is that of the
-difference between hits and expectation, by days (windows of one day are alike). Attackers with the ledger alone, those
-who learnt from the truth of as many other windows among them, must not exceed the expected rate: status 1 if one does.
-What others know is not the ledger's; they are printed.
+coin is right in one of so many cases as there are such members: the expected rate. The interval (95 %) is that of the
+difference between hits and expectation, by days (windows of one day are alike). Who is said to be above is so by the
+interval that holds for all attackers with the ledger alone at once: of a dozen coins one is often above its own.
+Attackers with the ledger alone, those who learnt from the truth of as many other windows among them, must not be above
+the expected rate: status 1 if one is. What others know is not the ledger's; they are printed.
 
-`--cover` judges windows in which every buying session also makes trades of nothing with the other selling sessions, as
-the agents do not yet: without it the number of a session's trades tells how much it has to sell.
+`--cover` judges windows in which every selling session also makes trades of nothing, until it has as many as a session
+may have, as the agents do not yet: without it the number of a session's trades tells how much it has to sell.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import sqrt
 from random import Random
+from statistics import NormalDist
 
 from agents.trading.strategy import Limits
 from benchmarks.anonymity.attackers import (
@@ -34,7 +36,8 @@ from benchmarks.anonymity.world import Member, View, street_8, street_41, window
 STREETS: Mapping[str, Callable[[], tuple[Member, ...]]] = {"street-8": street_8, "semiurb4, 41 connections": street_41}
 WANTED_WINDOWS = 1_000  # to be attacked; as many again are learnt from
 SUMMER = range(80, 260)
-NORMAL_95 = 1.96
+HELD = len(STREETS) * (len(LEDGER_ALONE) + 1)  # attackers that are held to a coin
+OF_ONE, OF_ALL = (NormalDist().inv_cdf(1 - 0.05 / 2 / count) for count in (1, HELD))
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,22 +47,23 @@ class Rate:
     Args:
         windows: that were attacked.
         rate, expected: of them.
-        error: half the width of the 95 % interval of the rate.
+        deviation: the rate's standard deviation.
     """
 
     windows: int
     rate: float
     expected: float
-    error: float
+    deviation: float
 
     @property
     def exceeds(self) -> bool:
-        """Whether the interval's lower end is above what a coin gives."""
-        return self.rate - self.error > self.expected
+        """Whether the lower end of the interval, the one for all attackers at once, is above what a coin gives."""
+        return self.rate - OF_ALL * self.deviation > self.expected
 
     def text(self) -> str:
         """Return it as it is printed."""
-        low, high = max(self.rate - self.error, 0.0), min(self.rate + self.error, 1.0)
+        error = OF_ONE * self.deviation
+        low, high = max(self.rate - error, 0.0), min(self.rate + error, 1.0)
         return f"{self.rate:.3f} [{low:.3f}, {high:.3f}], expected {self.expected:.3f}"
 
 
@@ -73,7 +77,7 @@ def attacked(days: Days, score: Score, seed: int) -> Rate:
     gain = hits - expected
     sums = [sum(hit - coin - gain for hit, coin in row) for row in rows]
     spread = sqrt(sum(each * each for each in sums) * len(rows) / max(len(rows) - 1, 1)) / count
-    return Rate(count, hits, expected, NORMAL_95 * spread)
+    return Rate(count, hits, expected, spread)
 
 
 def _hit(view: View, score: Score, chance: Random) -> tuple[float, float]:

@@ -19,9 +19,11 @@ from random import Random
 
 from agents.devices.battery import BatterySpec
 from agents.forecast import DayBefore
+from agents.market.mechanism import SOLD_OUT, SellerBook, SellerRules
 from agents.market.tariff import PRESETS
 from agents.profiles import ConnectionProfile, DataDirectory
 from agents.simulation import SimulatedHousehold, Street
+from agents.trading.buyer import Errand, Shopping
 from agents.trading.concession import ConcessionStrategy
 from agents.trading.plan import Hours, StorageTrading, Trading
 from agents.trading.strategy import Limits
@@ -31,6 +33,7 @@ DATA = Path(__file__).parents[2] / "devnet" / "data"
 FIRST_DAY_S = 1_451_602_800 + 7 * 86_400  # the data's second week: forecasts need a past
 DAY_S, WINDOWS_A_DAY = 86_400, 24
 CONNECTIONS = 41
+MAX_SALES, MAX_PURCHASES = 6, 8  # of a session, in the private market
 SLOTS = 64  # of a window, in which calls are drawn
 TERMS = Parameters(0, 10_000, 10)
 BUY, SELL = Limits(135_000, 250_000, 5), Limits(230_000, 150_000, 6)
@@ -138,13 +141,13 @@ def windows(members: Sequence[Member], days: Sequence[int], seed: int, *, cover:
         members: of the street.
         days: of 2016, counted from its second week.
         seed: of all chance.
-        cover: whether every buying session also makes trades of nothing, so that it has one with every selling session
-            (their commitments hide that they are to zero). The agents make none yet.
+        cover: whether every selling session also makes trades of nothing, so that it has as many as it may (their
+            commitments hide that they are to zero). The agents make none yet.
     """
     chance = Random(seed)
     for day in days:
         start = FIRST_DAY_S + day * DAY_S
-        street = Street(
+        street = _Street(
             [_simulated(member) for member in members],
             tariff=PRESETS["shared-connection"],
             terms=TERMS,
@@ -162,19 +165,50 @@ def windows(members: Sequence[Member], days: Sequence[int], seed: int, *, cover:
             }
             traded = [(c.seller, c.buyer, c.energy_wh, c.price_microeur_per_kwh) for c in result.contracts[window]]
             if traded and cover:
-                traded = _covered(traded, sides)
+                traded = _covered(traded, sides, chance)
             if traded:
                 rows = range(first + 4 * window, first + 4 * window + 4)
                 sun = {member.name: sum(member.profile.at(row).pv_wh for row in rows) for member in members}
                 yield _view(window, sides, traded, sun, {m.name: m.limits[1] for m in members}, chance)
 
 
-def _covered(traded: Sequence[Trade], sides: Mapping[str, str]) -> list[Trade]:
-    """Return one trade for each buying and each selling session; those of nothing are at the price of most."""
+def _covered(traded: Sequence[Trade], sides: Mapping[str, str], chance: Random) -> list[Trade]:
+    """Return the trades, and of every selling session so many of nothing that it has all that it may have.
+
+    They are with buying sessions that have room, drawn at random, at the price of most.
+    """
     price = Counter(each[3] for each in traded).most_common(1)[0][0]
     sellers, buyers = ([name for name in sorted(sides) if sides[name] == side] for side in ("sell", "buy"))
-    real = {(each[0], each[1]): each for each in traded}
-    return [real.get((seller, buyer), (seller, buyer, 0, price)) for seller in sellers for buyer in buyers]
+    found, most = list(traded), min(MAX_SALES, len(buyers))
+    chance.shuffle(sellers)
+    for seller in sellers:
+        has = {buyer for each, buyer, *_ in found if each == seller}
+        room = [name for name in buyers if name not in has and sum(each[1] == name for each in found) < MAX_PURCHASES]
+        found += [(seller, buyer, 0, price) for buyer in chance.sample(room, min(most - len(has), len(room)))]
+    return found
+
+
+class _Street(Street):
+    """A street whose sessions trade as often as the private market lets them."""
+
+    def _negotiate(
+        self,
+        household: SimulatedHousehold,
+        account: bytes,
+        shopping: Shopping,
+        errand: Errand,
+        books: dict[int, tuple[SellerRules, SellerBook, str]],
+    ) -> None:
+        traded = self.result.contracts[errand.offer.window]
+        seller = books[errand.offer.offer_id][2]
+        if sum(each.seller == seller for each in traded) >= MAX_SALES:
+            shopping.failed(errand, SOLD_OUT)
+        elif sum(each.buyer == household.name for each in traded) >= MAX_PURCHASES or any(
+            each.seller == seller and each.buyer == household.name for each in traded
+        ):
+            shopping.failed(errand, "no more trades")
+        else:
+            super()._negotiate(household, account, shopping, errand, books)
 
 
 def _simulated(member: Member) -> SimulatedHousehold:

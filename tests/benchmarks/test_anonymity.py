@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 from random import Random
 
 import pytest
 
-from benchmarks.anonymity.__main__ import Rate, attacked, halves, learner, personal, relayed
+from benchmarks.anonymity.__main__ import OF_ONE, Rate, attacked, halves, learner, personal, relayed
 from benchmarks.anonymity.attackers import LEDGER_ALONE, Days, by_sun_and_quantities, by_sun_and_trades, registry_row
-from benchmarks.anonymity.world import Member, View, street_8, street_41, windows
+from benchmarks.anonymity.world import MAX_PURCHASES, MAX_SALES, Member, View, street_8, street_41, windows
 
 SEED = 7
 DAYS = range(100, 136)
@@ -20,7 +22,11 @@ DAYS = range(100, 136)
 def seen(street: str, *, cover: bool) -> tuple[Days, Days]:
     members = street_8() if street == "8" else street_41()
     return halves(
-        [list(windows(members, [day], SEED + day, cover=cover)) for day in DAYS[:: 1 if street == "8" else 3]], SEED
+        [
+            list(windows(members, [day], SEED + day, cover=cover))
+            for day in DAYS[:: 3 if street == "41" and cover else 1]
+        ],
+        SEED,
     )
 
 
@@ -58,7 +64,8 @@ def test_with_trades_of_nothing_the_ledger_alone_names_nobody_better_than_a_coin
 def test_without_them_the_number_of_trades_tells_who_has_much_to_sell() -> None:
     """A limit that docs/threat-model.md names: it goes when the agents make trades of nothing."""
     learnt, days = seen("41", cover=False)
-    assert attacked(days, learner(learnt, SEED), SEED).exceeds
+    found = attacked(days, learner(learnt, SEED), SEED)
+    assert found.rate - OF_ONE * found.deviation > found.expected
 
 
 def named(view: View) -> View:
@@ -102,6 +109,28 @@ def test_prices_of_ones_own_name_their_owner() -> None:
 
 
 def test_a_rate_exceeds_when_its_interval_does() -> None:
-    assert Rate(100, 0.5, 0.3, 0.1).exceeds
-    assert not Rate(100, 0.5, 0.45, 0.1).exceeds
-    assert Rate(100, 0.99, 0.3, 0.05).text() == "0.990 [0.940, 1.000], expected 0.300"
+    assert Rate(100, 0.5, 0.3, 0.05).exceeds
+    assert not Rate(100, 0.5, 0.3, 0.08).exceeds  # one attacker's own interval ends at 0.34
+    assert not Rate(100, 0.2, 0.3, 0.01).exceeds
+    assert Rate(100, 0.99, 0.3, 0.025).text() == "0.990 [0.941, 1.000], expected 0.300"
+
+
+def test_sessions_trade_as_often_as_the_market_lets_them() -> None:
+    assert market_limits() == (MAX_SALES, MAX_PURCHASES)
+    for cover in (False, True):
+        for view in windows(street_41(), [100], SEED, cover=cover):
+            buyers = [at for at, session in enumerate(view.sessions) if session.side == "buy"]
+            for at, session in enumerate(view.sessions):
+                assert len(session.trades) <= (MAX_SALES if session.side == "sell" else MAX_PURCHASES)
+                assert len({other for other, _ in session.trades}) == len(session.trades)
+                if cover and session.side == "sell" and len(buyers) >= 10:
+                    assert len(view.sessions[at].trades) == MAX_SALES
+
+
+def market_limits() -> tuple[int, int]:
+    """Return how many sales and purchases a session may have, by the contract's source."""
+    source = (Path(__file__).parents[2] / "contracts" / "src" / "PrivateSessions.sol").read_text(encoding="utf-8")
+    sales, purchases = (re.search(rf"{name} = (\d+);", source) for name in ("MAX_SALES", "MAX_PURCHASES"))
+    assert sales is not None
+    assert purchases is not None
+    return int(sales[1]), int(purchases[1])
