@@ -37,18 +37,29 @@ from contracts.bindings import privacy_registry, private_market, sealed_meters, 
 from contracts.bindings.market_types import PRICE_TICK_MICROEUR_PER_KWH
 from contracts.bindings.private_market import TradeDelivered, TradeState
 from contracts.system import PRIVACY_REGISTRY, PRIVATE_MARKET
+from privacy.claims import DELIVERED
 from privacy.commitment import commit
-from privacy.envelopes import AnonymousCall, RingRow, call_images, ring_from_code, ring_to_code, scope_of, sign_call
+from privacy.envelopes import (
+    MAX_RING,
+    AnonymousCall,
+    RingRow,
+    call_images,
+    ring_from_code,
+    ring_to_code,
+    scope_of,
+    sign_call,
+)
 from privacy.gas import GAS_CLAIM, GAS_MEMBER, call_gas
 from privacy.secp256k1 import SECP256K1, Point
 
 EXPIRY_HEIGHTS = 900  # below the most that a node takes: a slot may be half a window away
-OFFER_GAS = 500_000
-ALLOCATE_GAS = 1_500_000
-ALLOW_GAS = 900_000
-PREPARE_GAS = 6_000_000
+# Most that calls cost, above what tests/contracts/private_gas.txt has.
+OFFER_GAS = 400_000
+ALLOCATE_GAS = 800_000
+ALLOW_GAS = 500_000
+PREPARE_GAS, PREPARE_MEMBER_GAS = 300_000, 50_000
 DEFAULT_GAS = 150_000
-SETTLE_GAS = 4_000_000
+SETTLE_GAS, SETTLE_SALE_GAS, SETTLE_PURCHASE_GAS = 1_000_000, 450_000, 150_000
 MAX_QUARTERS = 12  # of a window, of which any may be missing on chain
 _G = SECP256K1
 
@@ -177,7 +188,8 @@ class HouseholdScribe:
 
     def prepare(self, window: int) -> Call:
         """Return the call that prepares a window."""
-        return Call(PRIVATE_MARKET, private_market.prepare(window), PREPARE_GAS, f"prepare window {window}")
+        gas = PREPARE_GAS + PREPARE_MEMBER_GAS * MAX_RING
+        return Call(PRIVATE_MARKET, private_market.prepare(window), gas, f"prepare window {window}")
 
     def default(self, trade: TradeShown) -> Call:
         """Return the call that puts a seller's default on record."""
@@ -218,7 +230,8 @@ class HouseholdScribe:
             self._wallet.keys.address,
             token_bytes(32),
         )
-        gas = SETTLE_GAS + GAS_CLAIM + GAS_MEMBER[3] * len(await self._ring(session.window))
+        gas = SETTLE_GAS + SETTLE_SALE_GAS * len(own.sales) + SETTLE_PURCHASE_GAS * len(own.purchases)
+        gas += GAS_CLAIM + GAS_MEMBER[DELIVERED] * len(await self._ring(session.window))
         return Call(PRIVATE_MARKET, made.data, gas, f"settle a session of window {session.window}")
 
     # -- what it takes

@@ -321,7 +321,8 @@ class PrivateWindow:
                 self._bound(deal)
             if not await self._not_yet() and attempt < SETTLE_ATTEMPTS:
                 attempt += 1
-                await self._settle(deals, attempt)
+                if await self._settle(deals, attempt):
+                    return self._close("settled")
             else:
                 await self._means.changed(max(home.clock.wall_until_s(home.clock.now_s() + LOOK_AGAIN_S), MIN_PAUSE_S))
 
@@ -339,7 +340,7 @@ class PrivateWindow:
                 await self._send(f"default {hexed(trade.trade_id)}", scribe.default(trade))
         return bool(owed)
 
-    async def _settle(self, deals: list[Deal], attempt: int) -> None:
+    async def _settle(self, deals: list[Deal], attempt: int) -> bool:
         means, intent, shown = self._means, self._intent, self._shown
         settled = await means.outbox.call(
             self._memory,
@@ -350,6 +351,7 @@ class PrivateWindow:
         )
         if settled is False:
             means.home.problem(f"settle window {self._window}", "the transaction was refused")
+        return bool(settled)
 
     async def _send(self, step: str, call: Call) -> None:
         async def made() -> Call:
