@@ -27,6 +27,7 @@ from agents.private.openings import (
     allocation,
     allowance,
     budget,
+    consent,
     heard,
     settlement,
 )
@@ -131,6 +132,7 @@ class HouseholdScribe:
             intent.side,
             intent.price_microeur_per_kwh // PRICE_TICK_MICROEUR_PER_KWH,
             private_market.budget_of(hidden.to_bytes(_G)),
+            consent(session.key, self._home.chain_id, session.window, nullifier),
         )
         call = AnonymousCall(
             self._home.chain_id,
