@@ -196,7 +196,7 @@ def test_what_is_told_opens_or_is_nothing() -> None:
 
 
 def test_a_buyer_that_was_told_nonsense_gives_up_that_purchase_and_settles(window: Window) -> None:
-    """It loses what the seller did not deliver of it, and no more."""
+    """It loses the price of that purchase, and nothing else."""
     street, ann, cat = window.street, window.traders["ann"], window.traders["cat"]
     lying = replace(ann, sales=[replace(sale, key=random_bytes("lie")[:32]) for sale in ann.sales])
     _, sent = settle(street, lying, READINGS["ann"])
