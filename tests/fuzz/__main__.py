@@ -8,7 +8,7 @@ from pathlib import Path
 
 import atheris
 
-with atheris.instrument_imports(include=["consensus", "node", "privacy", "msgpack"]):
+with atheris.instrument_imports(include=["consensus", "node", "privacy", "agents.private", "msgpack"]):
     from tests.fuzz.decoders import attempt, decoders
 
 

@@ -8,8 +8,11 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
+from nacl.public import PrivateKey as BoxKey
 from nacl.signing import SigningKey
 
+from agents.private.mail import ENVELOPE_BYTES, open_envelope
+from agents.private.packets import ACCOUNT_BYTES, BOX_BYTES, PACKET_BYTES, open_packet, seal_box
 from consensus.codec import (
     InvalidPeerMessage,
     decode_certificate,
@@ -222,6 +225,7 @@ def decoders() -> Mapping[str, Decoder]:
         "rlp": Decoder(rlp.decode, bad_rlp, rlp.encode, (rlp.encode([b"dog", [b"", b"cat"], b"x" * 80]),)),
         "proof": Decoder(_proof, (InvalidProof,), None, (b"{}",)),
         **_privacy(),
+        **_sealed(),
         **{f"claim {number:#x}": Decoder(holds, (), None, _claims(number)) for number, holds in CLAIMS.items()},
     }
 
@@ -264,6 +268,26 @@ def _note() -> bytes:
     joint_key = SECP256K1.multiply_generator(secret("auditors"))
     note, _ = make_note(SECP256K1, recipient, 5, joint_key, lambda key: key[1:], random_bytes("note"))
     return note.to_bytes(SECP256K1)
+
+
+def _sealed() -> dict[str, Decoder]:
+    """Return what reads the inside of boxes that strangers seal: an envelope, and a packet at its second relay."""
+    secret_key = BoxKey(bytes(range(32)))
+    public = bytes(secret_key.public_key)
+    letter, inside = ENVELOPE_BYTES - BOX_BYTES, PACKET_BYTES - 2 * BOX_BYTES - ACCOUNT_BYTES
+
+    def envelope(content: bytes) -> object:
+        return open_envelope(seal_box(public, content.ljust(letter, b"\0")[:letter]), secret_key)
+
+    def packet(content: bytes) -> object:
+        box = seal_box(public, content.ljust(inside, b"\0")[:inside])
+        return open_packet(box.ljust(PACKET_BYTES, b"\0"), secret_key)
+
+    said = b'{"to":"session","round":1}'
+    return {
+        "inside of an envelope": Decoder(envelope, (), None, (len(said).to_bytes(2, "big") + said,)),
+        "inside of a packet": Decoder(packet, (), None, (b"\1\0\3abc", b"\3" + bytes(2))),
+    }
 
 
 def _claims(number: int) -> tuple[bytes, ...]:
