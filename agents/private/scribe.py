@@ -54,13 +54,13 @@ from privacy.gas import GAS_CLAIM, GAS_MEMBER, call_gas
 from privacy.secp256k1 import SECP256K1, Point
 
 EXPIRY_HEIGHTS = 900  # below the most that a node takes: a slot may be half a window away
-# Most that calls cost, above what tests/contracts/private_gas.txt has.
+# Most that calls cost: what tests/contracts/private_gas.txt has of their execution, and their bytes.
 OFFER_GAS = 400_000
 ALLOCATE_GAS = 800_000
 ALLOW_GAS = 500_000
 PREPARE_GAS, PREPARE_MEMBER_GAS = 300_000, 50_000
 DEFAULT_GAS = 150_000
-SETTLE_GAS, SETTLE_SALE_GAS, SETTLE_PURCHASE_GAS = 1_000_000, 450_000, 150_000
+SETTLE_GAS, SETTLE_SALE_GAS, SETTLE_PURCHASE_GAS = 1_500_000, 500_000, 150_000
 MAX_QUARTERS = 12  # of a window, of which any may be missing on chain
 _G = SECP256K1
 

@@ -35,11 +35,11 @@ from agents.trading.window import selling_rules, shop
 from contracts.bindings.market import cost_microeur
 from contracts.bindings.market_types import Offer, Trade
 from contracts.bindings.market_types import TradeState as OpenState
-from contracts.bindings.private_market import SessionState, Side, TradeState
+from contracts.bindings.private_market import MAX_PURCHASES, MAX_SALES, SessionState, Side, TradeState
 
-OFFERED_BY = 0.3  # of the time for negotiation: an offer's slot is before, so that it is on chain within the first half
+OFFER_LEAD_S = 600.0  # chain seconds: an offer's slot is so long before the time for offers is over
+OFFER_LEAD_WALL_S = 6.0  # and so long: what passes until relays and some blocks have taken it
 SPARE_WH = 3_000  # a budget covers three times what is forecast to be taken from the grid, and this
-SETTLE_ATTEMPTS = 5
 LOOK_AGAIN_S = 60.0  # chain seconds
 MIN_PAUSE_S = 0.1  # wall seconds
 PREPARE_SPREAD_S = 600.0  # chain seconds in which somebody prepares a window that is over: it is needed once
@@ -128,8 +128,7 @@ class PrivateWindow:
             await self._intend(plan)
         intent = self._intent
         if "offer" not in memory.sent:
-            last_s = self._start_s + OFFERED_BY * means.home.windows.negotiation_close_s
-            await means.home.sleep_until(means.post.slot(means.home.clock.now_s(), last_s))
+            await means.home.sleep_until(self._offer_slot_s(half_s))
         try:
             if not await means.outbox.send(
                 memory, self._window, "offer", lambda: means.scribe.offer(session, intent), half_s
@@ -142,6 +141,15 @@ class PrivateWindow:
         except NotEnoughNotes as error:
             return str(error)
         return None
+
+    def _offer_slot_s(self, half_s: float) -> float:
+        """Return when to offer: any time that leaves enough for the offer to be on chain before offers close."""
+        clock = self._means.home.clock
+        now_s, last_s = clock.now_s(), half_s - OFFER_LEAD_S
+        left_wall_s = clock.wall_until_s(half_s)
+        if left_wall_s > 0:
+            last_s = min(last_s, half_s - OFFER_LEAD_WALL_S * (half_s - now_s) / left_wall_s)
+        return self._means.post.slot(now_s, last_s)
 
     async def _intend(self, plan: WindowPlan) -> None:
         """Decide what the session is opened with, and write it down."""
@@ -185,7 +193,7 @@ class PrivateWindow:
     async def _sell(self, supply: Supply) -> None:
         means, window, intent = self._means, self._window, self._intent
         home = self._session_home()
-        seller = SellerAgent(home)
+        seller = SellerAgent(home, MAX_SALES - len(self._memory.agreed))
         public = PublicSession(self._session.address, self._session.contact_key, intent.price_microeur_per_kwh)
         rules = selling_rules(home, window, supply, close_s=self._close_s, reply_timeout_s=means.reply_timeout_s)
         left_wh = intent.energy_wh - sum(terms.energy_wh for _, terms in self._memory.agreed.values())
@@ -213,6 +221,7 @@ class PrivateWindow:
                 close_s=self._close_s,
                 reply_timeout_s=means.reply_timeout_s,
                 bought_wh=self._memory.bought_wh,
+                most_trades=MAX_PURCHASES - len(self._memory.agreed),
             )
         finally:
             for trade_id, terms in buyer.signed.get(window, {}).items():
@@ -302,7 +311,10 @@ class PrivateWindow:
         Raises:
             NodeUnreachable, NodeError: the node failed for long.
         """
-        home, attempt = self._means.home, 0
+        home = self._means.home
+        attempt = max(
+            sum(step.startswith("settle") for step in self._memory.sent) - 1, 0
+        )  # the last is looked at again
         await self._look()
         for deal in self._deals:
             self._bound(deal)
@@ -319,10 +331,11 @@ class PrivateWindow:
             deals = self._deals
             for deal in deals:
                 self._bound(deal)
-            if not await self._not_yet() and attempt < SETTLE_ATTEMPTS:
+            if not await self._not_yet():
                 attempt += 1
                 if await self._settle(deals, attempt):
                     return self._close("settled")
+                await home.sleep_until(home.clock.now_s() + home.windows.window_length_s)
             else:
                 await self._means.changed(max(home.clock.wall_until_s(home.clock.now_s() + LOOK_AGAIN_S), MIN_PAUSE_S))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from agents.home import Home, hexed
@@ -61,11 +61,17 @@ class _Line:
 
 
 class SellerAgent(CarefulAgent):
-    """Negotiates sales for its household."""
+    """Negotiates sales for its household.
 
-    def __init__(self, home: Home) -> None:
+    Args:
+        home: the household's.
+        most_sales: of a window; what is left then is not for sale.
+    """
+
+    def __init__(self, home: Home, most_sales: int = MAX_CONVERSATIONS) -> None:
         super().__init__()
         self._home = home
+        self._most_sales = most_sales
         self._books: dict[int, tuple[SellerRules, SellerBook, str]] = {}
         self._lines: dict[bytes, _Line] = {}
         self.agreements: dict[int, list[Agreement]] = {}
@@ -130,6 +136,8 @@ class SellerAgent(CarefulAgent):
         self._books[line.offer_id] = (rules, book, purpose)
         for action in actions:
             self._act(envelope, line, book, purpose, action, now_s)
+        if len(self.agreements.get(book.window, [])) >= self._most_sales:
+            self._books[line.offer_id] = (rules, replace(book, left_wh=0), purpose)
 
     def _act(
         self, envelope: Envelope, line: _Line, book: SellerBook, purpose: str, action: Action, now_s: float

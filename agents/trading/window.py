@@ -24,6 +24,7 @@ from contracts.system import MARKET
 OFFER_GAS = 450_000
 ALLOCATE_GAS = 350_000
 ALLOW_GAS = 300_000
+MAX_TRADES = 1_000  # of a household in a window: a street has fewer offers
 
 
 class Trader:
@@ -204,6 +205,7 @@ async def shop(
     close_s: float,
     reply_timeout_s: int,
     bought_wh: Mapping[int, int],
+    most_trades: int = MAX_TRADES,
 ) -> None:
     """Ask offers for what a plan wants, one conversation at a time, until it is bought or negotiation closes.
 
@@ -216,13 +218,14 @@ async def shop(
         from_s, close_s: chain time in which to ask.
         reply_timeout_s: how long to wait for an answer (chain seconds).
         bought_wh: what was signed before a restart, by demand.
+        most_trades: after which no more is bought.
     """
     if not plan.demands:
         return
     bought = [bought_wh.get(number, 0) for number in range(len(plan.demands))]
     shopping = Shopping(plan.demands, home.terms.minimum_lot_wh, bought)
     await home.sleep_until(min(from_s, close_s))
-    while home.clock.now_s() < close_s and shopping.open_wh() > 0:
+    while home.clock.now_s() < close_s and shopping.open_wh() > 0 and most_trades > 0:
         errand = shopping.next_errand(offers(), home.account)
         if errand is None:
             await changed(home.clock.wall_until_s(close_s))
@@ -239,6 +242,7 @@ async def shop(
         outcome = await buyer.negotiate(rules, errand, plan.demands[errand.demand].purpose)
         if outcome.terms is not None:
             shopping.agreed(errand, outcome.terms)
+            most_trades -= 1
         else:
             shopping.failed(errand, outcome.reason, silent=outcome.silent)
             if outcome.reason == NOT_OPEN:

@@ -12,7 +12,7 @@ from eth_keys.datatypes import PrivateKey
 
 from agents.clock import ChainClock, Segment, Windows
 from agents.journal import Contract as ContractLine
-from agents.journal import Journal, Line, read_journal
+from agents.journal import Journal, Line, NoDeal, read_journal
 from agents.ledger import MarketView
 from agents.market.mechanism import BuyerRules, SellerRules
 from agents.market.tariff import PRESETS
@@ -48,11 +48,12 @@ class Street:
 
     wires: Wires
     folder: Path
+    most_sales: int = 6
 
     def __post_init__(self) -> None:
         self.sessions = [session_of(number) for number in range(self.wires.count)]
         self.homes = [self._home(number) for number in range(self.wires.count)]
-        self.seller = SellerAgent(self.homes[0])
+        self.seller = SellerAgent(self.homes[0], self.most_sales)
         rules = SellerRules(ConcessionStrategy(), SELLING, TARIFF.rails, 10, 300.0, FOR_EVER_S, 225_000)
         self.offer = public(self.sessions[0]).as_offer(WINDOW)
         self.seller.open_book(rules, WINDOW, self.offer.offer_id, 900, "surplus")
@@ -111,6 +112,20 @@ def test_sessions_agree_on_what_households_agree_on_in_the_open(tmp_path: Path) 
         }
         assert len(secrets) == 1
     assert not [line for line in street.lines(3) if isinstance(line, ContractLine)]
+
+
+def test_a_session_sells_no_more_often_than_the_market_lets_it(tmp_path: Path) -> None:
+    async def scenario() -> Street:
+        street = Street(Wires(4), tmp_path, most_sales=1)
+        for number in (1, 2):
+            await street.buy(number)
+        await settled()
+        return street
+
+    street = asyncio.run(scenario())
+    assert len(street.seller.agreements[WINDOW]) == 1
+    (refused,) = [line for line in street.lines(2) if isinstance(line, NoDeal)]
+    assert refused.reason == "sold out"
 
 
 def test_nothing_that_is_sent_holds_an_account_or_a_session_in_the_clear(tmp_path: Path) -> None:
