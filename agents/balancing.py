@@ -15,6 +15,7 @@ from agents.devices.feeder import FeederMeter
 from agents.follower import Follower
 from agents.journal import Line, Problem, WindowClosing
 from agents.ledger import KEPT_WINDOWS
+from agents.private.clearing import Clearing
 from contracts.bindings import sealed_meters
 from contracts.bindings.sealed_meters import Balance
 from contracts.system import SEALED_METERS
@@ -56,6 +57,7 @@ class Balancing:
         feeder: None if another does that.
         expected: how many quarters all meters together attest in a window.
         write: into the journal.
+        clearing: of private trades; None on a street without.
     """
 
     chain: Chain
@@ -66,6 +68,7 @@ class Balancing:
     feeder: Feeder | None
     expected: int
     write: Callable[[Line], None]
+    clearing: Clearing | None = None
     _first: int = 0
     _closing: dict[int, _Attempt] = field(default_factory=dict)
     _feeding: dict[int, _Attempt] = field(default_factory=dict)
@@ -76,6 +79,8 @@ class Balancing:
         while True:
             try:
                 await self.step()
+                if self.clearing is not None:
+                    await self.clearing.step()
             except (NodeError, NodeUnreachable) as error:
                 self.write(Problem(what="balancing", reason=str(error)[:500]))
             except Exception as error:  # the street's balance goes on without what failed, and says so

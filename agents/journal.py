@@ -325,6 +325,26 @@ class SumsFound(Line):
     auditors: list[int]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TotalPartGoing(Line):
+    """The auditor is about to give its part of what a window owes the operator (hexadecimal). Durable before it leaves:
+    it gives no part of another total of that window, ever."""
+
+    kind: ClassVar[str] = "total part"
+    window: int
+    total: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TotalFound(Line):
+    """The auditor found what a window owes the operator from enough parts, and sent it; negative if it is owed."""
+
+    kind: ClassVar[str] = "total"
+    window: int
+    total_microeur: int
+    auditors: list[int]
+
+
 KINDS: Mapping[str, type[Line]] = {
     cls.kind: cls
     for cls in (
@@ -352,6 +372,8 @@ KINDS: Mapping[str, type[Line]] = {
         WindowClosing,
         PartGoing,
         SumsFound,
+        TotalPartGoing,
+        TotalFound,
     )
 }
 

@@ -25,9 +25,10 @@ from agents.home import hexed
 from agents.journal import JOURNAL_NAME, Funded, Journal, Line, Problem, Settlement, StreetBalance
 from agents.keys import load_key, read_passphrase
 from agents.ledger import KEPT_WINDOWS, MarketView
+from agents.private.clearing import Clearing
 from contracts.bindings import fiat_token, market, meter_registry
 from contracts.bindings.market_types import TradeState
-from contracts.system import FIAT_TOKEN, MARKET, METER_REGISTRY, SEALED_METERS
+from contracts.system import FIAT_TOKEN, MARKET, METER_REGISTRY, SEALED_METERS, SHIELDED_POOL
 
 logger = logging.getLogger("gridpact.agents")
 
@@ -93,12 +94,27 @@ class Operator:
         self._households = tuple(sorted(row.household for row in meters))
         if private:
             count = len(self._households) * self._windows.quarters
+            clearing = (
+                Clearing(self._chain, self._clock, self._windows, self._sender, self._write)
+                if "privacy" in genesis
+                else None
+            )
             self._balancing = Balancing(
-                self._chain, self._clock, self._windows, self._follower, self._sender, feeder, count, self._write
+                self._chain,
+                self._clock,
+                self._windows,
+                self._follower,
+                self._sender,
+                feeder,
+                count,
+                self._write,
+                clearing,
             )
         else:
             await self._catch_up()
         await self._fund()
+        if "privacy" in genesis:
+            await self._fund_feed_in()
 
     def _feeder(self, chain_id: int) -> Feeder | None:
         config = self._config.feeder
@@ -147,6 +163,21 @@ class Operator:
             await self._sender.send(calls)
         for household, receipt in open_:
             self._write(Funded(household=hexed(household), amount_microeur=amount, receipt=hexed(receipt)))
+
+    async def _fund_feed_in(self) -> None:
+        """Let the pool take what the operator owes of a window, and have as much as all households got at first."""
+        amount, receipt = self._config.fund_microeur * len(self._households), keccak(b"gridpact/first-money/operator")
+        used, allowed = await self._chain.read(
+            fiat_token.receipt_used(receipt), fiat_token.allowance(self._sender.account, SHIELDED_POOL)
+        )
+        calls = []
+        if amount and not used:
+            data = fiat_token.mint(self._sender.account, amount, receipt)
+            calls.append(Call(FIAT_TOKEN, data, MINT_GAS, "issue money for feed-in"))
+        if allowed < amount:
+            calls.append(Call(FIAT_TOKEN, fiat_token.approve(SHIELDED_POOL), MINT_GAS, "let the pool take feed-in"))
+        if calls:
+            await self._sender.send(calls)
 
     async def _settle_for_ever(self) -> None:
         while True:

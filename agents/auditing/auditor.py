@@ -12,22 +12,27 @@ import asyncio
 import logging
 from dataclasses import replace
 from secrets import token_bytes
+from typing import Any
 
+from contracts.bindings.private_market import OperatorPartGiven
+
+from agents.auditing.amounts import found_amount
 from agents.auditing.configuration import AuditorConfig
 from agents.auditing.sums import WindowReadings
+from agents.auditing.totals import OperatorTotals, number_of
 from agents.chain import Call, Chain, NodeError, NodeUnreachable, Pending, Sender
 from agents.clock import ChainClock, Windows
 from agents.errors import AgentError
 from agents.follower import Follower
 from agents.home import hexed
-from agents.journal import JOURNAL_NAME, Journal, Line, PartGoing, Problem, SumsFound, lines_of
+from agents.journal import JOURNAL_NAME, Journal, Line, PartGoing, Problem, SumsFound, TotalPartGoing, lines_of
 from agents.keys import KeyFileError, load_key, read_passphrase
 from agents.ledger import MarketView
 from contracts.bindings import sealed_meters
 from contracts.bindings.abi import Event
-from contracts.bindings.sealed_meters import AuditorSet, BalanceOpened, PartGiven, SealedAttested, WindowClosed
-from contracts.system import SEALED_METERS
-from privacy.auditors import decrypt_partially, find_amount, open_together
+from contracts.bindings.sealed_meters import BalanceOpened, PartGiven, SealedAttested, WindowClosed
+from contracts.system import PRIVATE_MARKET, SEALED_METERS
+from privacy.auditors import decrypt_partially, open_together
 from privacy.secp256k1 import SECP256K1
 
 logger = logging.getLogger("gridpact.auditor")
@@ -38,7 +43,6 @@ IDLE_S = 1.0
 MAX_ATTEMPTS = 5
 CATCH_UP_WINDOWS = 168  # a week: what an auditor that was away still helps to open
 WITNESS_PATIENCE_S = 2.0
-BOUNDS = (1 << 16, 1 << 24, 1 << 32)  # of the search, in watt-hours: the last is the contract's, and takes a second
 _G = SECP256K1
 
 
@@ -53,7 +57,6 @@ class Auditor:
             self._share = _G.scalar_from_bytes_checked(load_key(config.share, passphrase).to_bytes())
         except ValueError:
             raise KeyFileError(config.share, "a share below the order of secp256k1") from None
-        self._public_share = _G.point_to_bytes(_G.multiply_generator(self._share))
         self._chain = Chain(config.rpc)
         self._witnesses = [Chain(url, WITNESS_PATIENCE_S) for url in config.confirm]
         self._readings: dict[int, WindowReadings] = {}
@@ -71,6 +74,7 @@ class Auditor:
         """
         self._journal = Journal(self._config.directory / JOURNAL_NAME)
         self._promised = {line.window: line.sums for line in lines_of(self._journal.path, PartGoing)}
+        self._promised_totals = {line.window: line.total for line in lines_of(self._journal.path, TotalPartGoing)}
         try:
             await self._start()
             async with asyncio.TaskGroup() as tasks:
@@ -90,16 +94,31 @@ class Auditor:
         self._meters = frozenset(bytes.fromhex(row["meter"].removeprefix("0x")) for row in genesis["meters"])
         self._clock = ChainClock.from_rpc(clock)
         self._sender = Sender(self._chain, self._key, self._chain_id)
+        self._totals = self._totals_of(genesis)
         self._follower = Follower(
             self._chain,
             MarketView(),
-            [SEALED_METERS],
+            [SEALED_METERS, PRIVATE_MARKET] if self._totals else [SEALED_METERS],
             [self._sender],
             on_event=self._learn,
             on_problem=self._problem,
         )
         self._first = max(self._windows.window_at(self._clock.now_s()) - CATCH_UP_WINDOWS, 0)
         self._follower.height = await self._height_before(self._windows.start_s(self._first))
+
+    def _totals_of(self, genesis: dict[str, Any]) -> OperatorTotals | None:
+        if "privacy" not in genesis:
+            return None
+        return OperatorTotals(
+            self._chain,
+            self._witnesses,
+            self._chain_id,
+            self._sender,
+            self._share,
+            self._config.least_meters,
+            self._promised_totals,
+            self._write,
+        )
 
     async def _height_before(self, chain_s: int) -> int:
         """Return a height all blocks up to which are older than `chain_s`; -1 if there is none."""
@@ -126,6 +145,8 @@ class Auditor:
                 self._parts.setdefault(event.window, {})[event.auditor] = event
             case BalanceOpened():
                 self._opened.add(event.window)
+            case OperatorPartGiven() if self._totals is not None:
+                self._totals.learn(event)
             case _:
                 pass
 
@@ -145,19 +166,16 @@ class Auditor:
         self._forget_old()
         for window in sorted(set(self._closed) - self._refused - self._opened):
             (auditors,) = await self._chain.read(sealed_meters.auditors_of(window))
-            number = self._number(auditors)
+            number = number_of(auditors, self._sender.account, self._share)
             if number == 0:
                 self._refuse(window, "this auditor's account and share are not among those of the window")
                 continue
             if number not in self._parts.get(window, {}):
                 await self._give(window, number)
             await self._open(window, number, auditors.threshold)
-
-    def _number(self, auditors: AuditorSet) -> int:
-        """Return our number among a window's auditors, from 1; 0 if we are not among them with this share."""
-        rows = [(row.account, row.public_share) for row in auditors.auditors]
-        own = self._sender.account, self._public_share
-        return rows.index(own) + 1 if own in rows else 0
+        if self._totals is not None:
+            for window in range(self._first, self._windows.window_at(self._clock.now_s())):
+                await self._totals.step(window)
 
     async def _give(self, window: int, number: int) -> None:
         """Give our parts of both sums, if these are what all readings add up to, and what every node says."""
@@ -222,8 +240,7 @@ class Auditor:
             ciphertexts, ([p.import_part for p in given], [p.export_part for p in given]), strict=True
         ):
             parts = {p.auditor: _G.point_from_bytes_checked(r) for p, r in zip(given, raw, strict=True)}
-            point = open_together(_G, ciphertext, parts)
-            found.append(next((v for v in (find_amount(_G, point, bound) for bound in BOUNDS) if v is not None), None))
+            found.append(found_amount(open_together(_G, ciphertext, parts)))
         import_wh, export_wh = found
         if import_wh is None or export_wh is None:
             self._refuse(window, f"the parts of auditors {[p.auditor for p in given]} open to no amount")
@@ -263,6 +280,8 @@ class Auditor:
         first = max(self._windows.window_at(self._clock.now_s()) - CATCH_UP_WINDOWS, 0)
         for window in range(self._first, first):
             self._forget(window)
+        if self._totals is not None:
+            self._totals.forget_before(first)
         self._first = first
 
     def _problem(self, what: str, reason: object) -> None:

@@ -1,0 +1,168 @@
+"""What a private window owes the operator: each auditor gives its part of that one total, and the last one opens it.
+
+As with the street's sums, the total must be what several members' nodes say it is, with enough sessions in it, and a
+part of one total a window is given, for ever: a part of anything else would open one member's bill.
+Source: Desmedt and Frankel 1989 (threshold ElGamal); docs/private-window.md, "A session", step 7.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from secrets import token_bytes
+
+from contracts.bindings.private_market import OperatorPartGiven, WindowState
+
+from agents.auditing.amounts import found_amount
+from agents.chain import Call, Chain, NodeError, NodeUnreachable, Pending, Sender
+from agents.journal import Problem, TotalFound, TotalPartGoing
+from contracts.bindings import private_market, sealed_meters
+from contracts.bindings.sealed_meters import AuditorSet
+from contracts.system import PRIVATE_MARKET
+from privacy.auditors import Ciphertext, decrypt_partially, open_together
+from privacy.group import Scalar
+from privacy.secp256k1 import SECP256K1, Point
+
+PART_GAS = 300_000
+PAY_GAS = 500_000
+MAX_ATTEMPTS = 5
+_G = SECP256K1
+
+
+@dataclass(slots=True)
+class OperatorTotals:
+    """One auditor's part in the operator's totals.
+
+    Args:
+        chain: its node.
+        witnesses: nodes of other members, which have to confirm a total.
+        chain_id: the chain's.
+        sender: of its account.
+        share: of the joint secret.
+        least_sessions: of a total over fewer it gives no part.
+        promised: by window the total (hexadecimal) of which a part was given before.
+        write: into the journal.
+    """
+
+    chain: Chain
+    witnesses: Sequence[Chain]
+    chain_id: int
+    sender: Sender
+    share: Scalar
+    least_sessions: int
+    promised: dict[int, str]
+    write: Callable[..., None]
+    _parts: dict[int, dict[int, bytes]] = field(default_factory=dict)
+    _sent: dict[tuple[str, int], tuple[Pending, int]] = field(default_factory=dict)
+    _done: set[int] = field(default_factory=set)
+
+    def learn(self, event: OperatorPartGiven) -> None:
+        """Take note of a part that stands on the chain."""
+        self._parts.setdefault(event.window, {})[event.auditor] = event.part
+
+    async def step(self, window: int) -> None:
+        """Do what is due for a window that is over."""
+        if window in self._done:
+            return
+        state, sessions, auditors = await self.chain.read(
+            private_market.window_state(window),
+            private_market.sessions_of(window),
+            sealed_meters.auditors_of(window),
+        )
+        number = number_of(auditors, self.sender.account, self.share)
+        if not sessions:  # offers were made before the window began
+            self._done.add(window)
+        if not number or not state.prepared or state.open:
+            return
+        if state.paid or state.sealed_total == bytes(2 * _G.point_bytes):
+            self._done.add(window)
+            return
+        reason = self._why_never(window, state, len(sessions))
+        if not reason and number not in self._parts.get(window, {}):
+            reason = await self._give(window, state, number)
+        if reason:
+            self._done.add(window)
+            self.write(Problem(what=f"window {window}: no part of the operator's total", reason=reason[:500]))
+            return
+        await self._pay(window, state, auditors.threshold, number)
+
+    def forget_before(self, first: int) -> None:
+        """Drop what is no longer needed."""
+        self._done = {window for window in self._done if window >= first}
+        self._parts = {window: rows for window, rows in self._parts.items() if window >= first}
+        self._sent = {key: row for key, row in self._sent.items() if key[1] >= first}
+
+    def _why_never(self, window: int, state: WindowState, sessions: int) -> str:
+        if sessions < self.least_sessions:
+            return f"{sessions} sessions are in it, expected at least {self.least_sessions}"
+        if self.promised.get(window, state.sealed_total.hex()) != state.sealed_total.hex():
+            return "a part of another total was given before"
+        return ""
+
+    async def _give(self, window: int, state: WindowState, number: int) -> str:
+        """Give our part, if enough nodes say the same; return who contradicts."""
+        if not self._may_send("part", window):
+            return ""
+        confirmed = 1
+        for witness in self.witnesses:
+            try:
+                (found,) = await witness.read(private_market.window_state(window))
+            except (NodeError, NodeUnreachable):
+                continue  # it confirms nothing
+            settled = found.prepared and not found.open
+            if settled and found.sealed_total != state.sealed_total:
+                return f"node {witness.url} has another total"
+            confirmed += settled
+        if confirmed < 1 + (len(self.witnesses) + 1) // 2:
+            return ""
+        if window not in self.promised:
+            self.promised[window] = state.sealed_total.hex()
+            self.write(TotalPartGoing(window=window, total=state.sealed_total.hex()), durable=True)
+        request = private_market.request(self.chain_id, window)
+        part = decrypt_partially(_G, number, self.share, _sealed(state).ephemeral, request, token_bytes(32))
+        data = private_market.give_part(window, number, _G.point_to_bytes(part.point), part.proof.to_bytes(_G))
+        await self._send("part", window, Call(PRIVATE_MARKET, data, PART_GAS, f"part of the total of window {window}"))
+        return ""
+
+    async def _pay(self, window: int, state: WindowState, threshold: int, number: int) -> None:
+        """Open a total from the first parts that are enough, if ours is the last of them."""
+        given = dict(list(self._parts.get(window, {}).items())[:threshold])
+        if len(given) < threshold or list(given)[-1] != number or not self._may_send("pay", window):
+            return
+        parts = {auditor: _G.point_from_bytes_checked(raw) for auditor, raw in given.items()}
+        point = open_together(_G, _sealed(state), parts)
+        total = found_amount(point)
+        if total is None:
+            owed = found_amount(_G.negate(point))
+            if owed is None:
+                self._done.add(window)
+                self.write(Problem(what=f"window {window}", reason=f"the parts of {sorted(given)} open to no total"))
+                return
+            total = -owed
+        data = private_market.pay_operator(window, total, sorted(given))
+        await self._send("pay", window, Call(PRIVATE_MARKET, data, PAY_GAS, f"operator's total of window {window}"))
+        self.write(TotalFound(window=window, total_microeur=total, auditors=sorted(given)))
+
+    def _may_send(self, what: str, window: int) -> bool:
+        pending, count = self._sent.get((what, window), (None, 0))
+        if pending is None:
+            return True
+        return pending.outcome.done() and not pending.outcome.result() and count < MAX_ATTEMPTS
+
+    async def _send(self, what: str, window: int, call: Call) -> None:
+        _, count = self._sent.get((what, window), (None, 0))
+        (pending,) = await self.sender.send([call])
+        self._sent[what, window] = pending, count + 1
+
+
+def number_of(auditors: AuditorSet, account: bytes, share: Scalar) -> int:
+    """Return the number of an account with this share among a window's auditors, from 1; 0 if it is not one."""
+    rows = [(row.account, row.public_share) for row in auditors.auditors]
+    own = account, _G.point_to_bytes(_G.multiply_generator(share))
+    return rows.index(own) + 1 if own in rows else 0
+
+
+def _sealed(state: WindowState) -> Ciphertext[Point]:
+    size = _G.point_bytes
+    ephemeral, masked = state.sealed_total[:size], state.sealed_total[size:]
+    return Ciphertext(_G.point_from_bytes_checked(ephemeral), _G.point_from_bytes_checked(masked))
