@@ -94,7 +94,8 @@ class Member:
     @property
     def session(self) -> LocalAccount:
         """The session's key."""
-        return Account.from_key(random(f"session {self.index}"))
+        account: LocalAccount = Account.from_key(random(f"session {self.index}"))
+        return account
 
     @property
     def session_account(self) -> bytes:
@@ -102,14 +103,14 @@ class Member:
         return bytes.fromhex(self.session.address[2:])
 
     @property
-    def stealth(self) -> tuple[Scalar, Scalar]:
+    def stealth_secrets(self) -> tuple[Scalar, Scalar]:
         """Spending and viewing secret."""
         return secret(f"spending {self.index}"), secret(f"viewing {self.index}")
 
     @property
     def payee(self) -> stealth.MetaAddress[Point]:
         """Where its notes go."""
-        return stealth.MetaAddress(*map(G.multiply_generator, self.stealth))
+        return stealth.MetaAddress(*map(G.multiply_generator, self.stealth_secrets))
 
     # -- before the window
 
@@ -117,7 +118,7 @@ class Member:
         """Return the calldata that registers it."""
         said = possession.Registration(privacy_registry.domain(self.chain_id), self.account, from_window)
         roles = (possession.Role.RING, possession.Role.TRACE, possession.Role.SPENDING, possession.Role.VIEWING)
-        secrets = (*self.secrets, *self.stealth)
+        secrets = (*self.secrets, *self.stealth_secrets)
         dealing = deal(G, self.secrets[1], threshold, len(box_keys), random(f"dealing {self.index}"))
         proofs = (
             possession.prove_possession(G, role, said, each, random(f"possession {role} {self.index}"))
@@ -163,7 +164,7 @@ class Member:
 
     def scan(self, index: int, note: bytes) -> None:
         """Keep a published note, if it is this member's."""
-        spending, viewing = self.stealth
+        spending, viewing = self.stealth_secrets
         found = notes.scan(G, viewing, G.multiply_generator(spending), note)
         if found is not None:
             self.found.append((index, found))
@@ -206,7 +207,7 @@ class Member:
         pseudo = notes.balancing_blindings(G, total, 2, secret(f"pseudo {self.index}"), random(f"fund {self.index}"))
         spends, own = [], []
         for (index, note), blinding in zip(spent, pseudo, strict=True):
-            key = stealth.spending_secret(G, self.stealth[1], self.stealth[0], note.output.ephemeral)
+            key = stealth.spending_secret(G, self.stealth_secrets[1], self.stealth_secrets[0], note.output.ephemeral)
             goes_on = commit(G, note.opening.amount, blinding)
             number, place = divmod(index, notes.BIN_NOTES)
             spends.append(notes.Spend(number, clsag.key_image(G, key), goes_on))

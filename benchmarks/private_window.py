@@ -180,7 +180,8 @@ class Driver:
     async def bins(self) -> dict[int, tuple[BinMember[Any], ...]]:
         """Return the closed bins by number."""
         found = {}
-        for number in range(await self.read(shielded_pool.bin_count())):
+        count: int = await self.read(shielded_pool.bin_count())
+        for number in range(count):
             raw = await self.read(shielded_pool.bin(number))
             points = [G.point_from_bytes_checked(raw[at : at + POINT_BYTES]) for at in range(0, len(raw), POINT_BYTES)]
             found[number] = tuple(BinMember(*pair) for pair in zip(points[::2], points[1::2], strict=True))

@@ -14,8 +14,6 @@ from dataclasses import replace
 from secrets import token_bytes
 from typing import Any
 
-from contracts.bindings.private_market import OperatorPartGiven
-
 from agents.auditing.amounts import found_amount
 from agents.auditing.configuration import AuditorConfig
 from agents.auditing.sums import WindowReadings
@@ -30,6 +28,7 @@ from agents.keys import KeyFileError, load_key, read_passphrase
 from agents.ledger import MarketView
 from contracts.bindings import sealed_meters
 from contracts.bindings.abi import Event
+from contracts.bindings.private_market import OperatorPartGiven
 from contracts.bindings.sealed_meters import BalanceOpened, PartGiven, SealedAttested, WindowClosed
 from contracts.system import PRIVATE_MARKET, SEALED_METERS
 from privacy.auditors import decrypt_partially, open_together

@@ -11,12 +11,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from secrets import token_bytes
 
-from contracts.bindings.private_market import OperatorPartGiven, WindowState
-
 from agents.auditing.amounts import found_amount
 from agents.chain import Call, Chain, NodeError, NodeUnreachable, Pending, Sender
 from agents.journal import Problem, TotalFound, TotalPartGoing
 from contracts.bindings import private_market, sealed_meters
+from contracts.bindings.private_market import OperatorPartGiven, WindowState
 from contracts.bindings.sealed_meters import AuditorSet
 from contracts.system import PRIVATE_MARKET
 from privacy.auditors import Ciphertext, decrypt_partially, open_together

@@ -8,18 +8,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from contracts.bindings.private_market import SessionState, Side, TradeState, WindowState
-
 from agents.chain import Call, Chain, Pending, Sender
 from agents.clock import ChainClock, Windows
 from agents.journal import Line, Problem
-from agents.ledger import KEPT_WINDOWS
 from contracts.bindings import private_market, sealed_meters
+from contracts.bindings.private_market import SessionState, Side, TradeState
 from contracts.system import PRIVATE_MARKET
 
 PREPARE_GAS = 9_000_000  # 64 members' rows, read and stored
 DEFAULT_GAS = 150_000
 FORFEIT_GAS = 1_500_000
+LATE_WINDOWS = 24  # how long after the last deadline it still clears what was left when it was away
 MAX_ATTEMPTS = 5  # at one thing: what the contract refuses five times, a person must look at
 
 
@@ -50,7 +49,7 @@ class Clearing:
             NodeUnreachable, NodeError: the node does not answer, or does not take it; call again.
         """
         current = self.windows.window_at(self.clock.now_s())
-        first = max(current - KEPT_WINDOWS, 0)
+        first = max(current - 2 * self.windows.settlement_deadline_windows - LATE_WINDOWS, 0)
         self._done = {window for window in self._done if window >= first}
         for window in range(first, current):
             if window not in self._done:
@@ -69,9 +68,9 @@ class Clearing:
                 [Call(PRIVATE_MARKET, private_market.prepare(window), PREPARE_GAS, f"rows of window {window}")]
             )
         elif state.prepared:
-            await self._send(await self._overdue(window, state, sessions, current))
+            await self._send(await self._overdue(window, sessions, current))
 
-    async def _overdue(self, window: int, state: WindowState, sessions: Iterable[bytes], current: int) -> list[Call]:
+    async def _overdue(self, window: int, sessions: Iterable[bytes], current: int) -> list[Call]:
         """Return the calls that end what should have been settled by now."""
         last_sale, last = await self.chain.read_all([private_market.last_for(window, s) for s in (Side.SELL, Side.BUY)])
         if current <= last_sale:
@@ -86,7 +85,7 @@ class Clearing:
                 if trade.state is TradeState.ALLOWED
             ]
             calls += [
-                Call(PRIVATE_MARKET, private_market.default_(trade), DEFAULT_GAS, f"sale in default, window {window}")
+                Call(PRIVATE_MARKET, private_market.default(trade), DEFAULT_GAS, f"sale in default, window {window}")
                 for trade in overdue
             ]
             if current > last and session.state is SessionState.FUNDED and not overdue:
