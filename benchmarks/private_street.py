@@ -9,14 +9,15 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from contracts.bindings.private_market import Side
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
+from eth_keys.datatypes import PrivateKey
 from nacl.public import PrivateKey as BoxKey
 
 from agents.private import openings
 from benchmarks.ethereum import sign
 from contracts.bindings import privacy_registry, private_market, sealed_meters, shielded_pool
+from contracts.bindings.private_market import Side
 from contracts.system import PRIVACY_REGISTRY, PRIVATE_MARKET, SHIELDED_POOL
 from devnet.accounts import derived_key
 from node.keys import account_address
@@ -183,6 +184,7 @@ class Member:
             self.side,
             tick if self.side is not Side.NONE else 0,
             private_market.budget_of(self._lock(window, budget)[0].to_bytes(G)),
+            openings.consent(PrivateKey(random(f"session {self.index}")), self.chain_id, window, nullifier),
         )
         to = PRIVATE_MARKET
         call = AnonymousCall(self.chain_id, window, root, nullifier, tag, height + EXPIRY, OFFER_GAS, to, data)

@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import aiohttp
-from contracts.bindings.private_market import Side
 from eth_account import Account
 from eth_hash.auto import keccak
 from rich.console import Console
@@ -33,6 +32,7 @@ from benchmarks.results import Result, show
 from benchmarks.validators import SETTING
 from contracts.bindings import fiat_token, privacy_registry, private_market, sealed_meters, shielded_pool
 from contracts.bindings.abi import View
+from contracts.bindings.private_market import Side
 from contracts.system import FIAT_TOKEN, PRIVACY_REGISTRY, PRIVATE_MARKET, SEALED_METERS, SHIELDED_POOL
 from devnet.accounts import derived_key
 from devnet.auditors import THRESHOLD, devnet_auditors
