@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from agents.journal import Contract, Line, NoDeal, PrivateClosed, PrivateIntent, PrivateSent, Signed
+from agents.journal import Contract, Line, NoDeal, PrivateClosed, PrivateIntent, PrivateSent, Recorded, Signed
 from agents.market.mechanism import Terms
 from agents.private.session import PublicSession, Session
 from agents.private.street import Deal, Intent, make_deal
@@ -26,13 +26,14 @@ class WindowMemory:
     """What was written down of a window.
 
     `agreed` are the agreements by their numbers, in order: with whom, and the terms; `bought_wh` what was signed of
-    each demand.
+    each demand; `recorded` are the trades that bind.
     """
 
     intent: Intent | None = None
     sent: dict[str, Sent] = field(default_factory=dict)
     agreed: dict[bytes, tuple[bytes, Terms]] = field(default_factory=dict)
     bought_wh: dict[int, int] = field(default_factory=dict)
+    recorded: set[bytes] = field(default_factory=set)
     closed: bool = False
 
     def deals(self, chain_id: int, joint_key: Point, session: Session, known: Iterable[PublicSession]) -> list[Deal]:
@@ -69,6 +70,8 @@ def remember_windows(lines: Iterable[Line]) -> dict[int, WindowMemory]:
                 )
             case PrivateSent() if line.window in windows:
                 windows[line.window].sent[line.step] = Sent(_bytes(line.transaction), line.nonce)
+            case Recorded() if line.window in windows:
+                windows[line.window].recorded.add(_bytes(line.trade))
             case PrivateClosed() if line.window in windows:
                 windows[line.window].closed = True
             case Signed() if line.window in windows:

@@ -87,8 +87,8 @@ class Outbox:
     ) -> Sent:
         """Return the step's transaction, signed with the session's next nonce if there is none yet."""
         address = session.address
-        if address not in self._next:
-            self._next[address] = await self._street.nonce(address)
+        if address not in self._next or step not in memory.sent:
+            self._next[address] = max(self._next.get(address, 0), await self._street.nonce(address))
         if step not in memory.sent:
             call, nonce = await make(), self._next[address]
             self._keep(memory, session.window, step, Sent(sign_call(session, self._home.chain_id, nonce, call), nonce))

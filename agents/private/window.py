@@ -290,6 +290,8 @@ class PrivateWindow:
         home, selling = self._means.home, deal.seller == self._session.address
         if deal.trade_id not in home.view.trades.get(self._window, {}):
             home.view.learn_trades([_own_trade(home.account, self._window, deal, selling=selling)])
+        if deal.trade_id not in self._memory.recorded:
+            self._memory.recorded.add(deal.trade_id)
             home.write(
                 Recorded(
                     window=self._window,

@@ -211,6 +211,8 @@ def test_a_household_killed_at_any_line_loses_nothing(tmp_path: Path, number: in
         assert [line for line in scene.lines(member) if isinstance(line, PrivateClosed)]
         sent = [line for line in scene.lines(member) if isinstance(line, PrivateSent)]
         assert len({line.transaction for line in sent if line.step == "fund"}) <= 1
+        recorded = [line.trade for line in scene.lines(member) if isinstance(line, Recorded)]
+        assert len(recorded) == len(set(recorded)), "a trade is news once"
 
 
 def test_a_buyer_gets_its_escrow_back_from_a_seller_that_never_returns(tmp_path: Path) -> None:
