@@ -25,6 +25,7 @@ from contracts.bindings.events import decode_log
 from contracts.bindings.reverts import explain_revert
 
 REQUEST_TIMEOUT_S = 10.0
+CLOSE_PATIENCE_S = 2.0
 RETRY_S = 0.1
 POLL_S = 0.1
 RESEND_S = 2.0
@@ -98,11 +99,14 @@ class Chain:
     def __init__(self, url: str, patience_s: float = 30.0) -> None:
         self.url = url
         self._patience_s = patience_s
+        self._asking: set[asyncio.Future[list[Any]]] = set()
         timeout = ClientTimeout(total=REQUEST_TIMEOUT_S)
         self._provider = AsyncHTTPProvider(url, {"timeout": timeout}, exception_retry_configuration=None)
 
     async def close(self) -> None:
-        """Close the connections."""
+        """Close the connections, once what is asked is answered or has been given its time."""
+        if self._asking:
+            await asyncio.wait(self._asking, timeout=CLOSE_PATIENCE_S)
         await self._provider.disconnect()
 
     async def request(self, method: str, *params: Any) -> Any:
@@ -146,6 +150,22 @@ class Chain:
         return [_result(method, answer) for (method, _), answer in zip(requests, answers, strict=True)]
 
     async def _ask(self, requests: Sequence[tuple[str, list[Any]]]) -> list[Any]:
+        """Ask, and finish asking even if the caller is cancelled.
+
+        web3.py takes one lock of the whole process for every request, in a thread: a request that is cancelled while
+        it waits for it takes it for ever, and nothing in the process is answered again.
+        """
+        asking = asyncio.ensure_future(self._ask_whole(requests))
+        self._asking.add(asking)
+        asking.add_done_callback(self._asked)
+        return await asyncio.shield(asking)
+
+    def _asked(self, asking: asyncio.Future[list[Any]]) -> None:
+        self._asking.discard(asking)
+        if not asking.cancelled():
+            asking.exception()  # the caller may have been cancelled: nobody else takes note of it
+
+    async def _ask_whole(self, requests: Sequence[tuple[str, list[Any]]]) -> list[Any]:
         if len(requests) == 1:
             method, params = requests[0]
             return [await self._provider.make_request(RPCEndpoint(method), params)]

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from eth_hash.auto import keccak
 from eth_keys.datatypes import PrivateKey
+from web3._utils.http_session_manager import HTTPSessionManager
 
 from agents.chain import Call, Chain, NodeError, NodeUnreachable, Sender
 from agents.clock import ChainClock, Windows
@@ -208,6 +209,32 @@ def test_a_household_that_the_chain_does_not_know_is_told_so(tmp_path: Path) -> 
             await close()
 
     asyncio.run(scenario())
+
+
+def test_requests_that_are_cancelled_leave_the_others_answered() -> None:
+    """Cancelled while they all wait for web3.py's lock, which is one for the whole process."""
+
+    async def scenario() -> int:
+        node = make_node(scale=1)
+        url, close = await serve(node)
+        chains = [Chain(url, patience_s=2.0) for _ in range(8)]
+        lock = HTTPSessionManager._lock
+        try:
+            lock.acquire()
+            asking = [asyncio.create_task(chain.height()) for chain in chains]
+            await asyncio.sleep(0.1)
+            for task in asking:
+                task.cancel()
+            await asyncio.wait(asking)
+            lock.release()
+            async with asyncio.timeout(5):
+                return await chains[0].height()
+        finally:
+            for chain in chains:
+                await chain.close()
+            await close()
+
+    assert asyncio.run(scenario()) == 0
 
 
 def test_a_sender_survives_what_a_node_does(tmp_path: Path) -> None:

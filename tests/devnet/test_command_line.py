@@ -32,7 +32,9 @@ def test_the_commands_that_people_are_told_of_are_there() -> None:
     devnet = {("devnet", name) for name in ("up", "down", "status", "logs", "reset")}
     node = {("node", "init"), ("node", "run")}
     household = {("household", name) for name in ("init", "run", "operator", "bill")}
-    audit: set[tuple[str, ...]] = {("audit", name) for name in ("verify", "proof", "check-proof", "verify-disclosure", "balance")}
+    audit: set[tuple[str, ...]] = {
+        ("audit", name) for name in ("verify", "proof", "check-proof", "verify-disclosure", "balance")
+    }
     audit |= {("audit", "trace", name) for name in ("request", "approve", "part", "open", "complain")}
     audit |= {("audit", "open", name) for name in ("request", "approve", "part", "amount")}
     audit |= {("audit", "disclose", name) for name in ("action", "note")}
