@@ -21,6 +21,7 @@ from agents.chain import RETRY_S, Call, Chain, NodeError, Sender
 from agents.devices.sealing import MeterSeal
 from agents.errors import AgentError
 from agents.home import Home, hexed
+from agents.journal import NoTrade
 from agents.private.chain_street import ChainStreet
 from agents.private.mail import ENVELOPE_BYTES, MailAgent
 from agents.private.member import MemberKeys, make_registration, member_keys, relay_key, relays_of
@@ -38,6 +39,7 @@ from agents.wallet.keys import SEED_BYTES
 from agents.wallet.store import WalletFile, create_wallet_file, open_wallet_file
 from contracts.bindings import erc20, fiat_token, privacy_registry, sealed_meters, shielded_pool
 from contracts.bindings.abi import Event
+from contracts.bindings.private_market import MIN_MEMBERS
 from contracts.bindings.shielded_pool import BinClosed, NoteMade, Spent
 from contracts.system import FIAT_TOKEN, PRIVACY_REGISTRY, SHIELDED_POOL
 from privacy.transcript import Transcript
@@ -187,7 +189,10 @@ class PrivateTrading:
         current, home = self._current(), self._home
         if current >= 0 and self._keys is not None:
             (rows,) = await self._around.chain.read(privacy_registry.rows_of(current + 1))
-            if any(row.ring_key == self._keys.ring_key for row in rows):
+            if len(rows) < MIN_MEMBERS:
+                reason = f"a ring of {len(rows)}: expected {MIN_MEMBERS} members, or an offer would tell too much"
+                home.write(NoTrade(window=current + 1, reason=reason))
+            elif any(row.ring_key == self._keys.ring_key for row in rows):
                 self._tasks.create_task(self._live(current + 1, trading=True))
         await home.sleep_until(home.windows.start_s(current + 1))
 
