@@ -98,7 +98,7 @@ class Balancing:
         balances = await self.chain.read_all([sealed_meters.balance_of(window) for window in over])
         for window, balance in zip(over, balances, strict=True):
             late = self._current() > window + self.windows.settlement_deadline_windows
-            if not balance.closed and balance.quarters and (late or balance.quarters >= self.expected):
+            if not balance.closed and (late or balance.quarters >= self.expected):
                 await self._close(window, balance)
             if self.feeder is not None and not balance.fed:
                 await self._feed(self.feeder, window, late=late)

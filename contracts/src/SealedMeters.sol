@@ -169,7 +169,6 @@ contract SealedMeters is AuditorBook {
         if (balance.quarters < expected && now_ < closable) {
             revert WindowIsOpen(window, balance.quarters, expected, closable);
         }
-        if (balance.quarters == 0) revert WindowIsOpen(window, 0, expected, closable);
         balance.closed = true;
         emit WindowClosed(window, balance.quarters, expected, sums(window));
     }

@@ -279,8 +279,18 @@ def test_a_window_closes_when_all_is_there_or_the_deadline_has_passed(street: St
         give(street, 1)
     street.at(1 + DEADLINE)
     with refused("WindowIsOpen", quarters=0):
-        send(street, "anyone", sealed_meters.close_window(1))
+        send(street, "anyone", sealed_meters.close_window(1))  # its deadline has not passed
     assert send(street, "anyone", sealed_meters.close_window(0)).only(WindowClosed).quarters == 1
+
+
+def test_a_window_that_nobody_read_closes_too_and_opens_to_nothing(street: Street) -> None:
+    """What is locked for it could never be settled otherwise."""
+    street.at(1 + DEADLINE)
+    assert send(street, "anyone", sealed_meters.close_window(0)).only(WindowClosed).quarters == 0
+    assert street.view(sealed_meters.sums(0)) == bytes(4 * 33)
+    with refused("InvalidPart", window=0, auditor=1):
+        data = sealed_meters.give_part(0, 1, [bytes(33)] * 2, [bytes(64)] * 2)
+        send(street, AUDITORS[0], data)
 
 
 def test_a_late_reading_counts_as_zero_for_good(street: Street) -> None:
