@@ -10,7 +10,7 @@ SEEDS ?= 2000
 COUNT ?= 100
 TX ?= 1000000
 .DEFAULT_GOAL := help
-.PHONY: help devnet soak soak-kill soak-chain operations fuzz sim sim-mutants test test-kill test-tamper test-web3 check conformance format lint types imports anonymity bench bench-privacy bench-worst-case bench-catchup bench-scale lock contracts clean
+.PHONY: help devnet soak soak-kill soak-chain operations fuzz sim sim-mutants test test-kill test-tamper test-web3 check conformance format lint types imports anonymity bench bench-privacy bench-private-window bench-worst-case bench-catchup bench-scale lock contracts clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -89,6 +89,9 @@ bench-scale: $(DEV) ## simulate 4 to 100 validators on lines of 1 Mbit/s (ARGS=-
 
 anonymity: $(DEV) ## how often attackers name the seller of a private trade, 1,000 windows of real data (ARGS=--cover)
 	$(BIN)/python -m benchmarks.anonymity $(ARGS)
+
+bench-private-window: $(DEV) ## a private window of 41 members on four validators, from offers to payments (ARGS=--keep)
+	$(BIN)/python -m benchmarks.private_window $(ARGS)
 
 bench-privacy: $(DEV) ## what checking the proofs of a private window costs, rings of 16, 41, 64 (ARGS=--keep)
 	$(BIN)/python -m benchmarks.privacy $(ARGS)
