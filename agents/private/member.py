@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from eth_keys.datatypes import PrivateKey
 from nacl.public import PrivateKey as BoxKey
@@ -18,6 +19,7 @@ from privacy.possession import Registration, Role, prove_possession
 from privacy.secp256k1 import SECP256K1
 from privacy.transcript import Transcript
 
+MAX_AGE_WINDOWS = 2 * 366 * 24
 _ROLES = (Role.RING, Role.TRACE, Role.SPENDING, Role.VIEWING)
 _G = SECP256K1
 
@@ -57,6 +59,19 @@ def member_keys(account_key: PrivateKey, chain_id: int, from_window: int) -> Mem
     said.append("chain", chain_id.to_bytes(32, "big"))
     said.append("from window", from_window.to_bytes(8, "big"))
     return MemberKeys(said.challenge("ring", _G), said.challenge("trace", _G), relay_key(account_key, chain_id))
+
+
+@lru_cache(maxsize=256)
+def keys_behind(account_key: PrivateKey, chain_id: int, window: int, ring_key: bytes) -> MemberKeys | None:
+    """Return the keys with this ring key (33 bytes) that a household registered for `window` or an earlier one.
+
+    None if it registered no such key in the two years of hours before.
+    """
+    for from_window in range(window, max(window - MAX_AGE_WINDOWS, -1), -1):
+        keys = member_keys(account_key, chain_id, from_window)
+        if keys.ring_key == ring_key:
+            return keys
+    return None
 
 
 def relay_key(account_key: PrivateKey, chain_id: int) -> BoxKey:

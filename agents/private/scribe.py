@@ -69,7 +69,9 @@ class NotInTheRing(AgentError):
     """The household is not among the members of a window."""
 
     def __init__(self, window: int) -> None:
-        super().__init__(f"window {window}: expected this household in its ring; who registers acts two windows later")
+        super().__init__(
+            f"window {window}: expected a key of this household in its ring; who registers acts two windows later"
+        )
         self.window = window
 
 
@@ -87,7 +89,7 @@ class HouseholdScribe:
     Args:
         home: the household's.
         chain: its node.
-        keys: its member's, as they are registered now.
+        keys: its member's for a window, by the ring key that stands in its ring.
         seal: its meter's secrets.
         wallet: whose notes are locked, and to which what remains comes back.
         readings: of a window, by quarter: import and export in watt-hours.
@@ -98,7 +100,7 @@ class HouseholdScribe:
         self,
         home: Home,
         chain: Chain,
-        keys: Callable[[], MemberKeys],
+        keys: Callable[[int, bytes], MemberKeys | None],
         seal: MeterSeal,
         wallet: Wallet,
         readings: Callable[[int], Mapping[int, tuple[int, int]]],
@@ -121,7 +123,7 @@ class HouseholdScribe:
         """Return the anonymous call that offers, and names the budget that will be locked."""
         hidden, _ = self._wallet.hide(await self._lock(session, intent), session.randomness("fund"))
         rows = await self._ring(session.window)
-        keys, own = self._keys(), self._own(session.window, rows)
+        keys, own = self._own(session.window, rows)
         scope = scope_of(self._home.chain_id, PRIVACY_REGISTRY, PRIVATE_MARKET, session.window)
         nullifier, trace_tag = call_images(scope, keys.secrets)
         data = private_market.offer(
@@ -261,12 +263,13 @@ class HouseholdScribe:
         found = [RingRow(row.account, *map(_G.point_from_bytes_checked, (row.ring_key, row.trace_key))) for row in rows]
         return ring_from_code(ring_to_code(found))
 
-    def _own(self, window: int, rows: Sequence[RingRow]) -> int:
-        """Return the household's place in a ring."""
-        key = self._keys().ring_key
+    def _own(self, window: int, rows: Sequence[RingRow]) -> tuple[MemberKeys, int]:
+        """Return the household's keys in a ring, and its place."""
         for place, row in enumerate(rows):
-            if _G.point_to_bytes(row.key) == key:
-                return place
+            if row.account == self._home.account:
+                keys = self._keys(window, _G.point_to_bytes(row.key))
+                if keys is not None:
+                    return keys, place
         raise NotInTheRing(window)
 
     async def _member(self, window: int) -> Member:
@@ -274,11 +277,11 @@ class HouseholdScribe:
         size = private_market.POINT_BYTES
         points = [_point(raw[at : at + size]) for at in range(0, len(raw), size)]
         rows = tuple((points[at], points[at + 1], points[at + 2]) for at in range(0, len(points), 3))
-        own = self._own(window, await self._ring(window))
+        keys, own = self._own(window, await self._ring(window))
         quarters = await self._attested(window)
         readings = self._readings(window)
         return Member(
-            self._keys().secrets,
+            keys.secrets,
             own,
             rows,
             sum(readings[quarter][0] for quarter in quarters),

@@ -19,12 +19,11 @@ from eth_keys.datatypes import PrivateKey
 
 from agents.chain import RETRY_S, Call, Chain, NodeError, Sender
 from agents.devices.sealing import MeterSeal
-from agents.errors import AgentError
 from agents.home import Home, hexed
 from agents.journal import NoTrade
 from agents.private.chain_street import ChainStreet
 from agents.private.mail import ENVELOPE_BYTES, MailAgent
-from agents.private.member import MemberKeys, make_registration, member_keys, relay_key, relays_of
+from agents.private.member import MemberKeys, keys_behind, make_registration, member_keys, relay_key, relays_of
 from agents.private.memory import WindowMemory
 from agents.private.outbox import Outbox
 from agents.private.packets import Relay
@@ -51,6 +50,7 @@ REGISTER_GAS = 3_000_000
 SETUP_GAS = 300_000
 FIRST_NOTES = 8  # into which the first money is parted: two of them are spent for a session
 LEAST_DEPOSIT_MICROEUR = 1_000_000  # what is less stays with the account
+ROTATE_WINDOWS = 7 * 24  # a key that is stolen tells the windows in whose rings it was
 LOOK_AGAIN_S = 300.0  # chain seconds
 MIN_PAUSE_S = 1.0  # wall seconds
 
@@ -99,7 +99,6 @@ class PrivateTrading:
         self._home = home = around.home
         self._memories = {window: memory for window, memory in memories.items() if not memory.closed}
         self._relays: dict[bytes, Relay] = {}
-        self._keys: MemberKeys | None = None
         self._notes = asyncio.Event()
         self._piece_microeur = 0
         rng = SystemRandom()
@@ -137,7 +136,7 @@ class PrivateTrading:
         self._file = await self._open_wallet()
         self._wallet_client = WalletClient(around.chain, self._file, wait_s=0.0)
         scribe = HouseholdScribe(
-            home, around.chain, self._member, around.seal, self._file.wallet, around.readings, self._file.save
+            home, around.chain, self._keys, around.seal, self._file.wallet, around.readings, self._file.save
         )
         self._means = Means(
             home=home,
@@ -187,12 +186,12 @@ class PrivateTrading:
     async def _window_step(self) -> None:
         """Open the session of the next window, and sleep until the next one begins."""
         current, home = self._current(), self._home
-        if current >= 0 and self._keys is not None:
+        if current >= 0:
             (rows,) = await self._around.chain.read(privacy_registry.rows_of(current + 1))
             if len(rows) < MIN_MEMBERS:
                 reason = f"a ring of {len(rows)}: expected {MIN_MEMBERS} members, or an offer would tell too much"
                 home.write(NoTrade(window=current + 1, reason=reason))
-            elif any(row.ring_key == self._keys.ring_key for row in rows):
+            elif any(row.account == home.account for row in rows):
                 self._tasks.create_task(self._live(current + 1, trading=True))
         await home.sleep_until(home.windows.start_s(current + 1))
 
@@ -231,20 +230,22 @@ class PrivateTrading:
     # -- what they take
 
     async def _register(self) -> None:
-        """Register, if the chain does not have the household's keys and relay as they are."""
+        """Register, if the chain does not have the household's keys and relay as they are; and anew when the keys are
+        old, or their trace key is shared among others than the coming auditors."""
         around, home = self._around, self._home
-        (member,) = await around.chain.read(privacy_registry.member_of(home.account))
-        endpoint = ":".join(map(str, home.container.addr))
-        if member.keys:
-            keys = member_keys(around.key, home.chain_id, member.from_window)
-            if member.keys[: len(keys.ring_key)] == keys.ring_key:
-                self._keys = keys
-                if member.endpoint == endpoint:
-                    return
-        (from_window,) = await around.chain.read(privacy_registry.next_window())
-        auditors, box_keys = await around.chain.read(
-            sealed_meters.auditors_of(from_window), privacy_registry.box_keys(from_window)
+        member, from_window = await around.chain.read(
+            privacy_registry.member_of(home.account), privacy_registry.next_window()
         )
+        endpoint = ":".join(map(str, home.container.addr))
+        dealt_to, auditors = await around.chain.read_all(
+            [sealed_meters.auditors_of(window) for window in (member.from_window, from_window)]
+        )
+        if member.keys and member.endpoint == endpoint and dealt_to == auditors:
+            keys = member_keys(around.key, home.chain_id, member.from_window)
+            ours = member.keys[: len(keys.ring_key)] == keys.ring_key
+            if ours and from_window - member.from_window < ROTATE_WINDOWS:
+                return
+        (box_keys,) = await around.chain.read(privacy_registry.box_keys(from_window))
         wallet = self._file.wallet.keys
         registration = make_registration(
             member_keys(around.key, home.chain_id, from_window),
@@ -310,10 +311,8 @@ class PrivateTrading:
         except NodeError as error:
             logger.debug("a relayed transaction was refused: %s", error)  # its sender finds out by itself
 
-    def _member(self) -> MemberKeys:
-        if self._keys is None:
-            raise AgentError("this household is not registered yet")
-        return self._keys
+    def _keys(self, window: int, ring_key: bytes) -> MemberKeys | None:
+        return keys_behind(self._around.key, self._home.chain_id, window, ring_key)
 
     async def _for_ever(self, what: str, step: Callable[[], Coroutine[Any, Any, None]]) -> None:
         while True:

@@ -3,7 +3,7 @@ from __future__ import annotations
 from eth_keys.datatypes import PrivateKey
 from nacl.public import PrivateKey as BoxKey
 
-from agents.private.member import make_registration, member_keys, relays_of
+from agents.private.member import keys_behind, make_registration, member_keys, relays_of
 from agents.private.packets import open_box
 from contracts.bindings import privacy_registry
 from contracts.bindings.privacy_registry import BOX_BYTES, POINT_BYTES, Member
@@ -65,6 +65,14 @@ def test_keys_of_another_registration_are_others_but_for_the_relays() -> None:
     assert one.relay_key == two.relay_key
     assert member_keys(KEY, 7, 4).ring_key == points(one.keys)[0]
     assert member_keys(KEY, 8, 4).ring_key != points(one.keys)[0]
+
+
+def test_keys_of_a_ring_are_found_whenever_they_were_registered() -> None:
+    keys = member_keys(KEY, 7, 4)
+    assert keys_behind(KEY, 7, 40, keys.ring_key) == keys
+    assert keys_behind(KEY, 7, 4, keys.ring_key) == keys
+    for window, chain_id, ring_key in ((3, 7, keys.ring_key), (40, 8, keys.ring_key), (40, 7, bytes(33))):
+        assert keys_behind(KEY, chain_id, window, ring_key) is None
 
 
 def test_the_relays_of_members_are_those_with_an_endpoint() -> None:
