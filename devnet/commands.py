@@ -125,12 +125,13 @@ def _day(devnet: Devnet, console: Console) -> bool:
 
 
 def _private_day(devnet: Devnet, console: Console) -> bool:
-    """Watch a private day, print its balances and the audit's verdict; return whether all is as it should be."""
+    """Watch a private day, print its balances, report and audit; return whether all is as it should be."""
     balances = private_day.watch(devnet, console)
     devnet.stop_agents()
     console.print()
     console.print(private_day.table(balances))
     problems = [] if devnet.equal_heads() else ["the nodes' heads differ"]
+    problems += private_day.report(devnet, console).problems()
     checked, bad = private_day.checked(devnet, devnet.place.scenario.windows)
     console.print(checked, highlight=False)
     problems += bad

@@ -1,17 +1,23 @@
-"""A private street's day, as everyone may see it: the balance of each window, opened by auditors together."""
+"""A private street's day while it lasts, as everyone may see it: the balance of each window, opened by auditors
+together, until all that was traded in it is settled."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from rich.console import Console
 from rich.table import Table
 
 from agents.chain import Chain, NodeError, NodeUnreachable
-from contracts.bindings import sealed_meters
+from contracts.bindings import private_market, sealed_meters
+from contracts.bindings.private_market import WindowState
 from contracts.bindings.sealed_meters import Balance
+from devnet.auditors import devnet_auditors
+from devnet.layout import CHAIN_ID
+from devnet.private_report import PrivateDay, make_private_day, print_private_day, read_books
+from devnet.private_street import PrivateChain, opener_of, read_private_chain
 from devnet.processes import DevnetError
 from devnet.run import REFRESH_S, Devnet
 from node.audit.balance import check_balance
@@ -22,7 +28,8 @@ LOOK_S = 5.0  # a node that does not answer within is passed over
 
 
 def watch(devnet: Devnet, console: Console) -> dict[int, Balance]:
-    """Print the balance of every window as it is opened; return those of all windows at the end of the day.
+    """Print the balance of every window as it is opened; return those of all windows once the day is settled and the
+    operator paid, or the scenario's patience is over.
 
     Raises:
         DevnetError: a process gave up, or no node answers.
@@ -35,13 +42,14 @@ def watch(devnet: Devnet, console: Console) -> dict[int, Balance]:
     while True:
         devnet.note_killed()
         over = int(clock.now_s() - scenario.window_zero_s) // scenario.schedule["window_length_s"]
-        balances = asyncio.run(_balances(devnet, min(max(over, 0), scenario.windows)))
+        balances, settled = asyncio.run(_seen(devnet, min(max(over, 0), scenario.windows)))
         while printed in balances and balances[printed].opened and balances[printed].fed:
             console.print(line(printed, devnet.height(), balances[printed]), highlight=False)
             printed += 1
         if clock.now_s() >= end_s and deadline is None:
             deadline = time.monotonic() + scenario.settle_patience_s
-        if printed == scenario.windows or (deadline is not None and time.monotonic() > deadline):
+        done = printed == scenario.windows and settled
+        if done or (deadline is not None and time.monotonic() > deadline):
             return balances
         time.sleep(REFRESH_S)
 
@@ -89,15 +97,49 @@ def _kwh(energy_wh: int) -> str:
     return f"{energy_wh / 1000:.2f} kWh"
 
 
-async def _balances(devnet: Devnet, windows: int) -> dict[int, Balance]:
+async def _seen(devnet: Devnet, windows: int) -> tuple[dict[int, Balance], bool]:
+    """Return the balances of the first windows, and whether all that was locked for them is settled and paid."""
     errors: list[str] = []
     for index in range(devnet.place.validators):
         chain = Chain(f"http://{devnet.place.rpc(index)}", LOOK_S)
         try:
-            found = await chain.read_all([sealed_meters.balance_of(window) for window in range(windows)])
-            return dict(enumerate(found))
+            balances = await chain.read_all([sealed_meters.balance_of(window) for window in range(windows)])
+            states = await chain.read_all([private_market.window_state(window) for window in range(windows)])
+            return dict(enumerate(balances)), all(map(is_settled, states))
         except (NodeError, NodeUnreachable) as error:
             errors.append(str(error))
         finally:
             await chain.close()
+    raise DevnetError(f"no node answers: {errors[-1]}")
+
+
+def is_settled(state: WindowState) -> bool:
+    """Return whether no session of a window holds money any more, and the operator has what it is owed."""
+    return not state.open and (state.paid or not any(state.sealed_total))
+
+
+def report(devnet: Devnet, console: Console) -> PrivateDay:
+    """Print what the day came to, and return it.
+
+    Raises:
+        DevnetError: no node answers, or what the auditors' keys open is no amount.
+        AgentError: a wallet cannot be opened.
+    """
+    place = devnet.place
+    books = read_books(place)
+    chain = asyncio.run(_read(devnet, [each.account for each in books]))
+    schedule = place.scenario.schedule
+    current = int(ChainClock(devnet.genesis()).now_s() - place.scenario.window_zero_s) // schedule["window_length_s"]
+    day = make_private_day(place, chain, books, opener_of(devnet_auditors(CHAIN_ID)), current)
+    print_private_day(console, day)
+    return day
+
+
+async def _read(devnet: Devnet, accounts: Sequence[bytes]) -> PrivateChain:
+    errors: list[str] = []
+    for index in range(devnet.place.validators):
+        try:
+            return await read_private_chain(f"http://{devnet.place.rpc(index)}", accounts)
+        except (NodeError, NodeUnreachable) as error:
+            errors.append(str(error))
     raise DevnetError(f"no node answers: {errors[-1]}")

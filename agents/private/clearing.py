@@ -24,7 +24,7 @@ MAX_ATTEMPTS = 5  # at one thing: what the contract refuses five times, a person
 
 @dataclass(slots=True)
 class Clearing:
-    """Prepares windows that are closed, and puts on record who did not settle.
+    """Prepares windows that no household prepared, and puts on record who did not settle.
 
     Args:
         chain: the node.
@@ -63,7 +63,7 @@ class Clearing:
         )
         if state.prepared and not state.open:
             self._done.add(window)
-        elif not state.prepared and balance.closed and sessions:
+        elif not state.prepared and balance.closed and sessions and current > window + 1:
             await self._send(
                 [Call(PRIVATE_MARKET, private_market.prepare(window), PREPARE_GAS, f"rows of window {window}")]
             )
