@@ -40,7 +40,7 @@ from agents.private.member import member_keys
 from agents.wallet.keys import VIEW_KEY_PREFIX
 from contracts.bindings.privacy_registry import POINT_BYTES
 from privacy.group import SCALAR_BYTES, Scalar
-from privacy.secp256k1 import SECP256K1
+from privacy.secp256k1 import SECP256K1, Point
 
 MAX_WINDOW = (1 << 64) - 1
 VIEW_KEY_BYTES = SCALAR_BYTES + POINT_BYTES  # v, then S
@@ -125,7 +125,7 @@ def disclose_note(
     """
 
     def job() -> Job:
-        own, viewing = parse_data(account, ACCOUNT_BYTES, "--account"), _load_view_key(view_key)
+        own, viewing = parse_data(account, ACCOUNT_BYTES, "--account"), load_view_key(view_key)[0]
 
         async def state(record: Record) -> None:
             place = note_place(note, await record.note(note))
@@ -165,14 +165,20 @@ def _ring_secret(
     return derived
 
 
-def _load_view_key(path: Path) -> Scalar:
+def load_view_key(path: Path) -> tuple[Scalar, Point]:
+    """Return the secret v and the key S of a view key's file.
+
+    Raises:
+        InputError: it cannot be read, or is none.
+    """
     expected = f"what `gridpact wallet export-view-key` printed: {VIEW_KEY_PREFIX} and {2 * VIEW_KEY_BYTES} digits"
     try:
         text = path.read_text(encoding="ascii").strip()
         raw = bytes.fromhex(text.removeprefix(VIEW_KEY_PREFIX))
         if not text.startswith(VIEW_KEY_PREFIX) or len(raw) != VIEW_KEY_BYTES:
             raise InputError(str(path), expected)
-        return SECP256K1.scalar_from_bytes_checked(raw[:SCALAR_BYTES])
+        spending = SECP256K1.point_from_bytes_checked(raw[SCALAR_BYTES:])
+        return SECP256K1.scalar_from_bytes_checked(raw[:SCALAR_BYTES]), spending
     except OSError as error:
         raise InputError(str(path), f"a readable file ({error.strerror})") from None
     except ValueError:

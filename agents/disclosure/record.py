@@ -40,7 +40,7 @@ class Record:
 
     def __init__(self, node: NodeClient) -> None:
         self._node = node
-        self._chain = node.chain
+        self.chain = node.chain
         self.chain_id = node.chain_id
 
     # -- requests
@@ -55,7 +55,7 @@ class Record:
         Raises:
             NotOnRecord: there is none, or it asks for something else.
         """
-        (request,) = await self._chain.read(disclosures.request_of(request_id))
+        (request,) = await self.chain.read(disclosures.request_of(request_id))
         if request.kind is not kind:
             asked = "no such request" if request.kind is Kind.NONE else f"it is of kind {request.kind.name.lower()}"
             raise NotOnRecord(f"request 0x{request_id.hex()}: {asked}, expected one of kind {kind.name.lower()}")
@@ -82,8 +82,8 @@ class Record:
             NotOnRecord: there is no such request.
         """
         request = await self.request(request_id, Kind.AMOUNT)
-        (count,) = await self._chain.read(sealed_meters.auditor_set_count())
-        sets = await self._chain.read_all([sealed_meters.auditor_set(number) for number in range(count)])
+        (count,) = await self.chain.read(sealed_meters.auditor_set_count())
+        sets = await self.chain.read_all([sealed_meters.auditor_set(number) for number in range(count)])
         return request, [amount_question(self.chain_id, request_id, request, auditors) for auditors in sets]
 
     # -- members
@@ -115,7 +115,7 @@ class Record:
         raise NotOnRecord(f"ring key 0x{ring_key.hex()} is not in the ring of window {window}")
 
     async def _rows(self, window: int) -> tuple[Row, ...]:
-        (rows,) = await self._chain.read(privacy_registry.rows_of(window))
+        (rows,) = await self.chain.read(privacy_registry.rows_of(window))
         return rows
 
     async def registrations(self, account: bytes) -> list[Registered]:
@@ -135,7 +135,7 @@ class Record:
         registered = next((event for event in found if event.trace_key == row.trace_key), None)
         if registered is None:
             raise NotOnRecord(f"the node shows no registration of trace key 0x{row.trace_key.hex()}")
-        (auditors,) = await self._chain.read(sealed_meters.auditors_of(registered.from_window))
+        (auditors,) = await self.chain.read(sealed_meters.auditors_of(registered.from_window))
         return registered, auditors
 
     async def number_of_box(self, account: bytes, box_secret: bytes, auditors: AuditorSet) -> int:
@@ -145,7 +145,7 @@ class Record:
             NotOnRecord: the account is none of these auditors', or has said another key for its boxes.
         """
         accounts = [auditor.account for auditor in auditors.auditors]
-        (said,) = await self._chain.read(privacy_registry.box_key_of(account))
+        (said,) = await self.chain.read(privacy_registry.box_key_of(account))
         if account not in accounts or said != box_key(box_secret):
             raise NotOnRecord(f"account 0x{account.hex()} with this box key: expected one of the auditors, and its key")
         return accounts.index(account) + 1
@@ -159,14 +159,14 @@ class Record:
 
     async def actions(self, window: int) -> list[AnonymousAction]:
         """Return all calls without an account that were made for a window, in the chain's order."""
-        (genesis,) = await self._chain.batch([("grid_genesis", [])])
+        (genesis,) = await self.chain.batch([("grid_genesis", [])])
         windows = Windows(**genesis["schedule"])
         first = 0 if window < TRADED_BEFORE else await self._height_at(windows.start_s(window - TRADED_BEFORE))
-        last = min(await self._height_at(windows.start_s(window)), await self._chain.height())
+        last = min(await self._height_at(windows.start_s(window)), await self.chain.height())
         found = []
         for start in range(first, last + 1, BLOCKS_AT_ONCE):
             heights = range(start, min(start + BLOCKS_AT_ONCE, last + 1))
-            blocks = await self._chain.batch([("eth_getBlockByNumber", [hex(height), True]) for height in heights])
+            blocks = await self.chain.batch([("eth_getBlockByNumber", [hex(height), True]) for height in heights])
             found += [
                 AnonymousAction(height, row["hash"], _data(row["nullifier"]), _data(row["traceTag"]))
                 for height, block in zip(heights, blocks, strict=True)
@@ -177,10 +177,10 @@ class Record:
 
     async def _height_at(self, chain_s: int) -> int:
         """Return the first height whose block is not older than `chain_s`; the one after the newest if none is."""
-        low, high = 0, await self._chain.height() + 1
+        low, high = 0, await self.chain.height() + 1
         while low < high:
             middle = (low + high) // 2
-            block = await self._chain.request("eth_getBlockByNumber", hex(middle), False)
+            block = await self.chain.request("eth_getBlockByNumber", hex(middle), False)
             if int(block["timestamp"], 16) < chain_s:
                 low = middle + 1
             else:
@@ -212,7 +212,7 @@ class Record:
         raise NotOnRecord(f"meter 0x{meter.hex()} attested nothing of quarter {quarter}")
 
     async def _events(self, address: bytes, topics: list[str | list[str] | None]) -> list[Event]:
-        logged = await self._chain.events([address], 0, await self._chain.height(), topics)
+        logged = await self.chain.events([address], 0, await self.chain.height(), topics)
         return [row.event for row in logged]
 
 

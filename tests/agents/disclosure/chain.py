@@ -15,6 +15,7 @@ from typer.testing import CliRunner, Result
 
 from agents.disclosure.member_commands import disclose_app, verify_app
 from agents.disclosure.open_commands import open_app
+from agents.disclosure.statement_commands import statement_app
 from agents.disclosure.trace_commands import trace_app
 from agents.keys import create_key
 from agents.private.member import make_registration, member_keys
@@ -201,6 +202,10 @@ class PrivateChain:
     def verify(self, *words: str) -> Result:
         """Call `gridpact audit verify-disclosure`."""
         return self._run(verify_app, *words)
+
+    def statement(self, *words: str) -> Result:
+        """Call `gridpact audit statement`."""
+        return self._run(statement_app, *words)
 
     def _run(self, app: typer.Typer, *words: str) -> Result:
         return CliRunner().invoke(app, [*words, "--rpc", self.node.url])
