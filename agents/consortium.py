@@ -6,23 +6,27 @@ refuse is never sent; then it is sent and followed to its receipt.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nacl.exceptions import BadSignatureError
 from nacl.signing import VerifyKey
 
+from agents.auditing.ceremony import CeremonyError, Dealing, auditor_set, sealing_domain
 from agents.chain import Call, NodeError
 from agents.client import NodeClient, Receipt, Refused, reason_of
 from agents.consortium_state import Overview, Standing, parse_overview
 from agents.errors import AgentError
 from contracts.bindings import consortium_votes as votes
+from contracts.bindings import sealed_meters
 from contracts.bindings.consortium import Member
 from contracts.bindings.consortium_events import EquivocationProved, ProposalKind, ProposalOpened, ProposalState
 from contracts.bindings.consortium_votes import Equivocation, Proposal
 from contracts.bindings.events import topic_of
 from contracts.readiness import MAX_AGE_BLOCKS, Readiness
-from contracts.system import CONSORTIUM, MAX_NAME_BYTES
+from contracts.system import CONSORTIUM, MAX_NAME_BYTES, SEALED_METERS
 
+APPOINT_GAS = 3_000_000
 GAS = 4_000_000  # removing one of a hundred members takes about a tenth of it
 PAGE = 50  # proposals of one answer
 
@@ -201,6 +205,19 @@ class ConsortiumClient:
         await self.check_readiness(new_key, readiness)
         data = votes.rotate_node_key(new_key, readiness.height, readiness.signature)
         return [await self.send(data, "change the node key")]
+
+    async def vote_for_auditors(self, dealings: Sequence[Dealing]) -> list[Receipt]:
+        """Vote for auditors to come.
+
+        Raises:
+            CeremonyError: as `auditor_set`, or they dealt for another chain.
+            Refused, Reverted, NotCommitted, NodeUnreachable: as `NodeClient.transact`.
+        """
+        auditors = auditor_set(dealings)
+        if dealings[0].dealer.registration.domain != sealing_domain(self._chain_id):
+            raise CeremonyError(f"dealings for another chain: expected those for chain {self._chain_id}")
+        call = Call(SEALED_METERS, sealed_meters.vote_for_auditors(auditors), APPOINT_GAS, "vote for auditors")
+        return [await self._node.transact(call)]
 
     async def submit_evidence(self, equivocation: Equivocation) -> list[Receipt]:
         """Put two contradictory votes of a validator on record."""

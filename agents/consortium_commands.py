@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 from eth_keys.datatypes import PrivateKey
 
+from agents.auditing.ceremony import auditor_set, read_dealing
 from agents.client import WAIT_S, Receipt, connected
 from agents.consortium import Candidate, ConsortiumClient, proposal_opened
 from agents.consortium_input import (
@@ -354,6 +355,28 @@ def set_endpoint(
         lambda: _sends(consortium.set_endpoint(parse_endpoint(endpoint, "ENDPOINT")), what),
         Access(rpc, chain_id, key, passphrase_file, wait),
     )
+
+
+@app.command("appoint-auditors")
+def appoint_auditors(
+    dealings: Annotated[list[Path], typer.Argument(metavar="DEALING…", help="What every auditor dealt.")],
+    key: Key,
+    passphrase_file: Passphrase = None,
+    rpc: Rpc = DEFAULT_RPC,
+    chain_id: ChainId = None,
+    wait: Wait = WAIT_S,
+) -> None:
+    """Check what auditors dealt (`gridpact auditor deal`), and vote for them; more than half of the members appoint.
+
+    Example: gridpact consortium appoint-auditors dealing-1.json dealing-2.json dealing-3.json --key household-key.json
+    """
+
+    def act() -> Act:
+        found = [read_dealing(path) for path in dealings]
+        auditor_set(found)
+        return lambda client: client.vote_for_auditors(found)
+
+    _do(act, Access(rpc, chain_id, key, passphrase_file, wait))
 
 
 @app.command()

@@ -19,6 +19,7 @@ from contracts.bindings.consortium_events import (
     ReadinessProved,
 )
 from contracts.bindings.consortium_votes import Proposal
+from contracts.bindings.sealed_meters import AuditorsAppointed, AuditorsVoted
 from contracts.system import SYSTEM_CONTRACTS
 
 DAY_S, HOUR_S, MINUTE_S = 86_400, 3_600, 60
@@ -104,6 +105,10 @@ def receipt_lines(receipt: Receipt) -> list[str]:
                 lines.append(f"proposal {number} is enacted and acts from height {height} on")
             case ProposalVoid(proposal=number):
                 lines.append(f"proposal {number} has passed, but cannot be done any more")
+            case AuditorsVoted(votes=votes, needed=needed):
+                lines.append(f"{votes} of {needed} votes for these auditors")
+            case AuditorsAppointed(from_window=window):
+                lines.append(f"the auditors are appointed, from window {window} on")
             case EquivocationProved(evidence=evidence, proposal=number):
                 removal = f"the motion to remove its signer is proposal {number}" if number else "no removal was opened"
                 lines.append(f"evidence 0x{evidence.hex()} is on record; {removal}")

@@ -9,11 +9,9 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from eth_abi.abi import encode
-from eth_hash.auto import keccak
 from nacl.public import PrivateKey as BoxKey
 
-from contracts.system import SEALED_METERS
+from agents.auditing.ceremony import sealing_domain
 from devnet.accounts import derived_key
 from node.keys import account_address
 from privacy.auditors import Dealer, deal, joint_key_of, public_share
@@ -65,7 +63,7 @@ def devnet_auditors(chain_id: int) -> Auditors:
     Each deals for this chain's meters with a proof that it knows what it deals, and the joint key is the sum that
     `joint_key_of` lets stand.
     """
-    domain = keccak(encode(["string", "uint256", "address"], ["gridpact/sealing/v1", chain_id, SEALED_METERS]))
+    domain = sealing_domain(chain_id)
     numbers = range(1, AUDITORS + 1)
     accounts = {number: derived_key(f"auditor {number}") for number in numbers}
     dealings, dealers = [], []

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from agents.auditing import ceremony_commands
 from agents.auditing.configuration import load_auditor
 from agents.commands import run_until_signal
 from agents.reporting import guarded
@@ -42,3 +43,6 @@ def run(
         run_until_signal(together)
 
     guarded(start)
+
+
+ceremony_commands.add_to(app)

@@ -45,6 +45,10 @@ class Record:
 
     # -- requests
 
+    async def transact(self, call: Call) -> Receipt:
+        """Send a transaction to any contract; raises as `NodeClient.transact`."""
+        return await self._node.transact(call)
+
     async def send(self, data: bytes, what: str) -> Receipt:
         """Send a transaction to the auditors' record; raises as `NodeClient.transact`."""
         return await self._node.transact(Call(DISCLOSURES, data, GAS, what))
