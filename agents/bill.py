@@ -6,7 +6,7 @@ quarter. If a battery ends fuller or emptier than it began, the difference is pr
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from agents.devices.battery import BatterySpec
@@ -81,6 +81,32 @@ def bill_with_market(
 ) -> Bill:
     """Return the bill of a household that received (negative: paid) so much in all settlements of these quarters."""
     return Bill(-received_microeur, stored_value_microeur(readings, tariffs, start_soc_wh))
+
+
+def bill_of_windows(
+    readings: Mapping[int, Reading],
+    windows: Iterable[int],
+    quarters_per_window: int,
+    tariff: Callable[[int], Tariff],
+    start_soc_wh: int,
+) -> Bill:
+    """Return the bill of some windows under their tariffs, without a market, each with what it left in the battery.
+
+    Args:
+        readings: by quarter.
+        windows: all of whose quarters are there.
+        quarters_per_window: how many make a window.
+        tariff: of a window.
+        start_soc_wh: before the first quarter.
+    """
+    energy = stored = 0
+    for window in windows:
+        first = window * quarters_per_window
+        rows = [readings[quarter] for quarter in range(first, first + quarters_per_window)]
+        before_wh = readings[first - 1].soc_wh if first - 1 in readings else start_soc_wh
+        part = bill_without_market(rows, [tariff(window)] * len(rows), before_wh)
+        energy, stored = energy + part.energy_microeur, stored + part.stored_microeur
+    return Bill(energy, stored)
 
 
 def stored_value_microeur(readings: Sequence[Reading], tariffs: Sequence[Tariff], start_soc_wh: int) -> int:

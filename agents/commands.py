@@ -6,11 +6,12 @@ import asyncio
 import logging
 import secrets
 import signal
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
@@ -24,6 +25,9 @@ from agents.configuration import (
 )
 from agents.keys import KeyFileError, create_key
 from agents.reporting import guarded
+
+if TYPE_CHECKING:
+    from agents.private.bill import WindowBill
 
 app = typer.Typer(no_args_is_help=True, help="A household's agents: meter, sun, battery, buyer, seller; its bill.")
 
@@ -127,12 +131,31 @@ def bill(config: ConfigOption) -> None:
                 label, f"{with_ / 1e6:+.4f} €", f"{without / 1e6:+.4f} €", f"{(with_ - without) / 1e6:+.4f} €"
             )
         console = Console()
+        if statement.windows:
+            console.print(_windows_table(statement.windows))
         if statement.rows:
             console.print(table)
         for note in statement.notes:
             console.print(note)
 
     guarded(show)
+
+
+def _windows_table(bills: Sequence[WindowBill]) -> Table:
+    """Return the bills of private windows, and their sums."""
+    table = Table(title="by window: kWh, and euro to pay", title_justify="left", box=SIMPLE, padding=(0, 1))
+    headings = ("window", "bought", "sold", "from grid", "to grid", "contracts", "grid", "penalties", "to pay")
+    for heading in headings:
+        table.add_column(heading, justify="right", no_wrap=True)
+    energies = [(each.bought_wh, each.sold_wh, each.grid_wh, each.fed_in_wh) for each in bills]
+    money = [
+        (each.contracts_microeur, each.grid_microeur, each.penalties_microeur, each.paid_microeur) for each in bills
+    ]
+    rows = [(*some, *others) for some, others in zip(energies, money, strict=True)]
+    sums = tuple(sum(column) for column in zip(*rows, strict=True))
+    for label, row in zip([*(str(each.window) for each in bills), "all"], [*rows, sums], strict=True):
+        table.add_row(label, *(f"{wh / 1000:.2f}" for wh in row[:4]), *(f"{each / 1e6:+.4f}" for each in row[4:]))
+    return table
 
 
 def _new_folder(directory: Path) -> bytes:

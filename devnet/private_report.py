@@ -10,7 +10,6 @@ from rich.console import Console
 from rich.table import Table
 
 from agents import bill
-from agents.devices.meter import Reading
 from agents.journal import JOURNAL_NAME, PrivateIntent, lines_of
 from agents.market.tariff import PRESETS
 from agents.private.session import open_session
@@ -221,7 +220,7 @@ def _household(
         if session is not None and session.settled_with is not None and window in books.budgets:
             paid[window] = books.budgets[window] - amounts.get(session.settled_with.hex(), 0)
     of_day = {window for window in paid if window < place.scenario.windows}
-    with_market, without = _bills(place, index, books.day, of_day, -sum(paid[window] for window in of_day))
+    with_market, without = _bills(place, index, books.day, of_day, sum(paid[window] for window in of_day))
     accounts = set(own.values())
     mine = [trade for trade in trades if {trade.seller, trade.buyer} & accounts]
     return PrivateHousehold(
@@ -238,26 +237,19 @@ def _household(
     )
 
 
-def _bills(place: Place, index: int, day: HouseholdDay, settled: set[int], received: int) -> tuple[int, int]:
+def _bills(place: Place, index: int, day: HouseholdDay, settled: set[int], paid: int) -> tuple[int, int]:
     """Return the bills of the settled windows with and without the market, in micro-euro."""
-    tariff, start_wh = PRESETS[place.tariff], household_config(place, index).start_soc_wh
+    start_wh = household_config(place, index).start_soc_wh
     kept = readings(day)
     alone = without_market(place, index, len(kept), DATA)
     per_window = place.scenario.schedule["window_length_s"] // place.scenario.schedule["quarter_length_s"]
-
-    def parts(rows: Sequence[Reading]) -> list[tuple[Sequence[Reading], int]]:
-        found = []
-        for window in sorted(settled):
-            first = window * per_window
-            before_wh = rows[first - 1].soc_wh if first else start_wh
-            found.append((rows[first : first + per_window], before_wh))
-        return found
-
-    stored = sum(bill.stored_value_microeur(rows, [tariff] * len(rows), before) for rows, before in parts(kept))
-    without = sum(
-        bill.bill_without_market(rows, [tariff] * len(rows), before).total_microeur for rows, before in parts(alone)
+    with_market, without = (
+        bill.bill_of_windows(
+            dict(enumerate(rows)), sorted(settled), per_window, lambda _: PRESETS[place.tariff], start_wh
+        )
+        for rows in (kept, alone)
     )
-    return -received - stored, without
+    return paid - with_market.stored_microeur, without.total_microeur
 
 
 def print_private_day(console: Console, day: PrivateDay) -> None:

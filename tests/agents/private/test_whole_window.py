@@ -16,7 +16,8 @@ from agents.home import Home
 from agents.journal import Journal, Line, PrivateClosed, Problem, Recorded, Skipped, read_journal
 from agents.ledger import MarketView
 from agents.messaging import AgentContainer
-from agents.private.trading import PrivateTrading, Surroundings
+from agents.private.bill import WindowBill, window_bills
+from agents.private.trading import WALLET_NAME, PrivateTrading, Surroundings
 from agents.trading.concession import ConcessionStrategy
 from agents.trading.plan import Demand, Supply, WindowPlan
 from agents.trading.strategy import Limits
@@ -92,6 +93,23 @@ class Day:
 
     def lines(self, house: str) -> list[Line]:
         return list(read_journal(self._folder / house / "journal.jsonl"))
+
+    def bill(self, house: str) -> list[WindowBill]:
+        """The household's bill, from its journal and wallet and what everyone sees."""
+        file = store.open_wallet_file(self._folder / house / WALLET_NAME, b"x")
+        for logged in self.chain.logs:
+            if logged.height > file.wallet.height:
+                file.wallet.learn(logged.height, logged.event)
+        joint = SECP256K1.point_from_bytes_checked(self.chain.street.view(sealed_meters.joint_key_of(WINDOW)))
+        return window_bills(
+            self.lines(house),
+            self.chain.logs,
+            file.wallet,
+            key(house),
+            {WINDOW: joint},
+            lambda window: tuple(map(sum, zip(*readings(house, window).values(), strict=True))),  # type: ignore[arg-type, return-value]
+            lambda _: TARIFF,
+        )
 
     async def _until_settled(self) -> None:
         clock = self.chain.clock
@@ -178,3 +196,16 @@ def test_eight_households_trade_a_window_and_settle_it(tmp_path: Path, cheap_key
         lines = day.lines(house)
         assert [line.outcome for line in lines if isinstance(line, PrivateClosed)] == ["settled"]
         assert not [line for line in lines if isinstance(line, (Problem, Skipped))]
+    bills = {house: day.bill(house) for house in HOUSES}
+    assert [each.window for each in bills["ann"]] == [WINDOW]
+    (ann,), (bob,), (cat,), (dan,) = (bills[house] for house in ("ann", "bob", "cat", "dan"))
+    agreed = {line.energy_wh: line.price_microeur_per_kwh for line in sold}
+    assert (ann.sold_wh, ann.bought_wh, ann.fed_in_wh) == (700, 0, 100)
+    assert (bob.bought_wh, bob.grid_wh) == (400, 50)
+    assert (cat.bought_wh, cat.grid_wh, cat.fed_in_wh) == (300, 0, 50)
+    assert (dan.bought_wh, dan.grid_wh) == (0, 100)
+    assert ann.contracts_microeur == -(400 * agreed[400] + 300 * agreed[300]) // 1_000
+    assert bob.contracts_microeur == 400 * agreed[400] // 1_000
+    for (each,) in bills.values():  # what was locked and did not come back is made up of its parts, to the micro-euro
+        assert each.penalties_microeur == 0
+        assert each.paid_microeur == each.contracts_microeur + each.grid_microeur != 0
