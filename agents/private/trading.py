@@ -213,7 +213,7 @@ class PrivateTrading:
         session = PrivateWindow(self._means, open_session(self._around.key, home.chain_id, window), memory)
         if trading:
             try:
-                async with asyncio.timeout(home.clock.wall_until_s(home.windows.start_s(window))):
+                async with asyncio.timeout(home.clock.wall_until_s(home.windows.start_s(window)) + MIN_PAUSE_S):
                     await session.trade(await self._around.plan(window))
             except Exception as error:  # a session goes on to its settlement
                 logger.exception("trading window %s in private", window)

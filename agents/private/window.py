@@ -241,9 +241,11 @@ class PrivateWindow:
             if all(self._bound(deal) for deal in deals):
                 return
             await means.changed(means.home.clock.wall_until_s(self._end_s))
-        left = sum(not self._bound(deal) for deal in deals)
-        reason = f"{left} of {len(deals)} agreed trades were not recorded in time"
-        means.home.write(Skipped(window=self._window, step="recording", reason=reason))
+        await self._look()  # what was recorded in the last moment binds
+        left = sum([not self._bound(deal) for deal in deals])
+        if left:
+            reason = f"{left} of {len(deals)} agreed trades were not recorded in time"
+            means.home.write(Skipped(window=self._window, step="recording", reason=reason))
 
     async def _allocate(self, before: list[Deal], deal: Deal) -> None:
         if self._trade(deal) is None:
