@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 from eth_hash.auto import keccak
 
@@ -34,6 +34,8 @@ from privacy.secp256k1 import SECP256K1
 
 KEPT_WINDOWS = 24  # more than what may be open: a window is settled or forfeited within two deadlines
 
+T = TypeVar("T")
+
 
 class ChainStreet:
     """The private market of a node.
@@ -45,21 +47,31 @@ class ChainStreet:
     def __init__(self, chain: Chain) -> None:
         self._chain = chain
         self._windows: dict[int, WindowShown] = {}
+        self._heard: dict[int, list[Event]] = {}
 
     def learn(self, event: Event) -> None:
         """Take one event of the private market, or of the sealed meters; one that is known already changes nothing."""
         window = getattr(event, "window", None)
+        if window is None:
+            return
+        if window not in self._heard:
+            self._heard = _kept(self._heard, window)
+        self._heard.setdefault(window, []).append(event)
         if window in self._windows:
             self._windows[window] = after(self._windows[window], event)
 
     async def shown(self, window: int) -> WindowShown:
-        """Return a window as it is now."""
+        """Return a window as it is now.
+
+        What was heard comes on top of what is read, for the two need not be of one block: a session that is funded
+        while it is being read is funded.
+        """
         if window not in self._windows:
-            self._windows[window] = WindowShown()  # so that what happens meanwhile is not missed
             read = await self._read(window)
-            self._windows[window] = _merged(read, self._windows[window])
-            for old in [known for known in self._windows if known < window - KEPT_WINDOWS]:
-                del self._windows[old]
+            for event in self._heard.get(window, ()):
+                read = after(read, event)
+            self._windows[window] = read
+            self._windows = _kept(self._windows, window)
         return self._windows[window]
 
     async def height(self) -> int:
@@ -129,13 +141,8 @@ def after(shown: WindowShown, event: Event) -> WindowShown:
             return shown
 
 
-def _merged(read: WindowShown, heard: WindowShown) -> WindowShown:
-    """Return what was read, and what was heard while it was being read."""
-    for session in heard.sessions:
-        read = _session_in(_with_session(read, session), session.public.address, session.state)
-    for trade in heard.trades:
-        read = _trade_in(_with_trade(read, trade), trade.trade_id, trade.state)
-    return replace(read, closed=read.closed or heard.closed, prepared=read.prepared or heard.prepared)
+def _kept(windows: dict[int, T], newest: int) -> dict[int, T]:
+    return {window: row for window, row in windows.items() if window >= newest - KEPT_WINDOWS}
 
 
 def _with_session(shown: WindowShown, session: SessionShown) -> WindowShown:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import permutations
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
-from agents.private.chain_street import after
+from agents.chain import Chain, NodeError
+from agents.private.chain_street import KEPT_WINDOWS, ChainStreet, after
 from agents.private.street import WindowShown
 from contracts.bindings.abi import Event
 from contracts.bindings.private_market import (
@@ -24,6 +30,8 @@ from contracts.bindings.private_market import (
     TradeState,
 )
 from contracts.bindings.sealed_meters import WindowClosed
+from privacy.secp256k1 import SECP256K1
+from tests.privacy.keys import secret
 
 SELLER, BUYER, TRADE = b"s" * 20, b"b" * 20, b"t" * 32
 OFFERS = [
@@ -81,3 +89,59 @@ def test_a_window_is_closed_and_then_prepared() -> None:
     closed = shown(WindowClosed(8, 96, 96, b""))
     assert (closed.closed, closed.prepared) == (True, False)
     assert after(closed, RowsPrepared(8, bytes(20), 8)).prepared
+
+
+class OldNode:
+    """A node that shows window 8 as it was after the first offer; `meanwhile` is called before each answer."""
+
+    def __init__(self, meanwhile: Callable[[], None]) -> None:
+        self.meanwhile = meanwhile
+        self.reads = 0
+
+    async def read_all(self, views: Sequence[Any]) -> list[Any]:
+        self.meanwhile()
+        self.reads += 1
+        if self.reads % 3 == 1:
+            joint_key = SECP256K1.point_to_bytes(SECP256K1.multiply_generator(secret("joint")))
+            return [(SELLER,), SimpleNamespace(prepared=False), SimpleNamespace(closed=False), joint_key]
+        session = SimpleNamespace(contact_key=b"k" * 32, tick=225, side=Side.SELL, state=SessionState.OFFERED, sales=())
+        return [session for _ in views]
+
+
+def _hear_next(street: ChainStreet, events: list[Event]) -> None:
+    if events:
+        street.learn(events.pop(0))
+
+
+def test_what_is_heard_while_or_before_a_window_is_read_is_not_lost() -> None:
+    """A session that is funded between the node's answers is funded: else its money would be forgotten."""
+    events = [SessionFunded(8, SELLER, b""), OFFERS[1], SessionFunded(8, BUYER, b"")]
+    for before in range(len(events) + 1):
+        early, late = events[:before], events[before:]
+        node = OldNode(lambda: None)
+        street = ChainStreet(cast(Chain, node))
+        node.meanwhile = partial(_hear_next, street, late)
+        for event in (OFFERS[0], *early):
+            street.learn(event)
+        found = asyncio.run(street.shown(8))
+        assert [each.public.address for each in found.sessions] == [SELLER, BUYER]
+        assert {each.state for each in found.sessions} == {SessionState.FUNDED}
+
+
+def test_a_read_that_fails_is_made_again() -> None:
+    def fail() -> None:
+        node.meanwhile = lambda: None
+        raise NodeError("eth_call", -32000, "busy")
+
+    node = OldNode(fail)
+    street = ChainStreet(cast(Chain, node))
+    with pytest.raises(NodeError):
+        asyncio.run(street.shown(8))
+    assert len(asyncio.run(street.shown(8)).sessions) == 1
+
+
+def test_windows_of_long_ago_are_forgotten() -> None:
+    street = ChainStreet(cast(Chain, OldNode(lambda: None)))
+    street.learn(OFFERS[1])
+    street.learn(SessionOffered(8 + KEPT_WINDOWS + 1, SELLER, b"k" * 32, Side.SELL, 225, b"d" * 33))
+    assert len(asyncio.run(street.shown(8)).sessions) == 1
