@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
@@ -132,7 +131,7 @@ def bill(config: ConfigOption) -> None:
             )
         console = Console()
         if statement.windows:
-            console.print(_windows_table(statement.windows))
+            console.print(windows_table(statement.windows))
         if statement.rows:
             console.print(table)
         for note in statement.notes:
@@ -141,9 +140,9 @@ def bill(config: ConfigOption) -> None:
     guarded(show)
 
 
-def _windows_table(bills: Sequence[WindowBill]) -> Table:
+def windows_table(bills: Sequence[WindowBill]) -> Table:
     """Return the bills of private windows, and their sums."""
-    table = Table(title="by window: kWh, and euro to pay", title_justify="left", box=SIMPLE, padding=(0, 1))
+    table = Table(title="by window: kWh, and euro to pay", title_justify="left", box=None, padding=(0, 1, 0, 0))
     headings = ("window", "bought", "sold", "from grid", "to grid", "contracts", "grid", "penalties", "to pay")
     for heading in headings:
         table.add_column(heading, justify="right", no_wrap=True)
