@@ -26,7 +26,8 @@ def groups() -> dict[str, Any]:
 @pytest.mark.parametrize("line", COMMANDS)
 def test_every_command_in_the_readme_parses(line: str) -> None:
     _, group, name, *words = shlex.split(line)
-    command = groups()[group].commands[name]
+    found = groups()[group]
+    command = found.get_command(typer.Context(found), name)  # its own, or one that another folder registered
     command.make_context(name, list(words), resilient_parsing=False)
 
 
