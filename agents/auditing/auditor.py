@@ -114,6 +114,7 @@ class Auditor:
             self._chain_id,
             self._sender,
             self._share,
+            len(self._meters),
             self._config.least_meters,
             self._promised_totals,
             self._write,

@@ -15,7 +15,7 @@ from agents.auditing.amounts import found_amount
 from agents.chain import Call, Chain, NodeError, NodeUnreachable, Pending, Sender
 from agents.journal import Problem, TotalFound, TotalPartGoing
 from contracts.bindings import private_market, sealed_meters
-from contracts.bindings.private_market import OperatorPartGiven, WindowState
+from contracts.bindings.private_market import OperatorPartGiven, SessionState, WindowState
 from contracts.bindings.sealed_meters import AuditorSet
 from contracts.system import PRIVATE_MARKET
 from privacy.auditors import Ciphertext, decrypt_partially, open_together
@@ -25,6 +25,7 @@ from privacy.secp256k1 import SECP256K1, Point
 PART_GAS = 300_000
 PAY_GAS = 500_000
 MAX_ATTEMPTS = 5
+_IN_THE_TOTAL = (SessionState.SETTLED, SessionState.FORFEITED)
 _G = SECP256K1
 
 
@@ -38,6 +39,7 @@ class OperatorTotals:
         chain_id: the chain's.
         sender: of its account.
         share: of the joint secret.
+        meters: how many the street has.
         least_sessions: of a total over fewer it gives no part.
         promised: by window the total (hexadecimal) of which a part was given before.
         write: into the journal.
@@ -48,6 +50,7 @@ class OperatorTotals:
     chain_id: int
     sender: Sender
     share: Scalar
+    meters: int
     least_sessions: int
     promised: dict[int, str]
     write: Callable[..., None]
@@ -63,20 +66,22 @@ class OperatorTotals:
         """Do what is due for a window that is over."""
         if window in self._done:
             return
-        state, sessions, auditors = await self.chain.read(
+        state, offered, auditors = await self.chain.read(
             private_market.window_state(window),
             private_market.sessions_of(window),
             sealed_meters.auditors_of(window),
         )
         number = number_of(auditors, self.sender.account, self.share)
-        if not sessions:  # offers were made before the window began
+        if not offered:  # offers were made before the window began
             self._done.add(window)
         if not number or not state.prepared or state.open:
             return
         if state.paid or state.sealed_total == bytes(2 * _G.point_bytes):
             self._done.add(window)
             return
-        reason = self._why_never(window, state, len(sessions))
+        sessions = await self.chain.read_all([private_market.session_of(account) for account in offered])
+        counted = sum(session.state in _IN_THE_TOTAL for session in sessions)
+        reason = self._why_never(window, state, counted)
         if not reason and number not in self._parts.get(window, {}):
             reason = await self._give(window, state, number)
         if reason:
@@ -94,6 +99,9 @@ class OperatorTotals:
     def _why_never(self, window: int, state: WindowState, sessions: int) -> str:
         if sessions < self.least_sessions:
             return f"{sessions} sessions are in it, expected at least {self.least_sessions}"
+        outside = self.meters - state.members
+        if 0 < outside < self.least_sessions:  # by name; what all meters read less this total would be theirs
+            return f"{outside} meters are of no member, expected none or at least {self.least_sessions}"
         if self.promised.get(window, state.sealed_total.hex()) != state.sealed_total.hex():
             return "a part of another total was given before"
         return ""

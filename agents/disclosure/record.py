@@ -20,6 +20,7 @@ from privacy.boxes import box_key
 from privacy.envelopes import ANONYMOUS_TYPE, scope_of
 
 GAS = 400_000
+MAX_REQUESTS = 100_000  # looked through for the one with an id: a second
 COMPLAINT_GAS = 3_000_000  # the last one changes the ring
 BLOCKS_AT_ONCE = 50
 TRADED_BEFORE = 2  # windows: a call for w is in a block whose parent is of w - 2 or w - 1
@@ -57,12 +58,15 @@ class Record:
         """Return a request.
 
         Raises:
-            NotOnRecord: there is none, or it asks for something else.
+            NotOnRecord: there is none, it asks for something else, or the node shows another subject than the id names.
         """
-        (request,) = await self.chain.read(disclosures.request_of(request_id))
+        request, count = await self.chain.read(disclosures.request_of(request_id), disclosures.requests())
         if request.kind is not kind:
             asked = "no such request" if request.kind is Kind.NONE else f"it is of kind {request.kind.name.lower()}"
             raise NotOnRecord(f"request 0x{request_id.hex()}: {asked}, expected one of kind {kind.name.lower()}")
+        numbers = range(min(count, MAX_REQUESTS) - 1, -1, -1)
+        if all(disclosures.request_id(self.chain_id, n, kind, request.subject) != request_id for n in numbers):
+            raise NotOnRecord(f"request 0x{request_id.hex()}: the node shows another subject than was requested")
         return request
 
     async def trace(self, request_id: bytes) -> tuple[Question, Registered, AuditorSet]:

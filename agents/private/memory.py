@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from agents.journal import Contract, Line, NoDeal, PrivateClosed, PrivateIntent, PrivateSent, Recorded, Signed
 from agents.market.mechanism import Terms
+from agents.private.packets import InvalidRelayKey
 from agents.private.session import PublicSession, Session
 from agents.private.street import Deal, Intent, make_deal
 from contracts.bindings.private_market import Side
@@ -43,14 +45,16 @@ class WindowMemory:
             chain_id: the chain's.
             joint_key: of the window's auditors.
             session: the window's.
-            known: its other sessions; an agreement with one that is not among them is none.
+            known: its other sessions; an agreement with one that is not among them is none, and neither is one with a
+                session that gave a contact key of small order, which would make no secret.
         """
         side, peers = self.intent.side if self.intent else Side.NONE, {each.address: each for each in known}
-        return [
-            make_deal(chain_id, joint_key, session, peers[peer], agreement, terms, side)
-            for agreement, (peer, terms) in self.agreed.items()
-            if peer in peers
-        ]
+        deals = []
+        for agreement, (peer, terms) in self.agreed.items():
+            if peer in peers:
+                with suppress(InvalidRelayKey):
+                    deals.append(make_deal(chain_id, joint_key, session, peers[peer], agreement, terms, side))
+        return deals
 
 
 def remember_windows(lines: Iterable[Line]) -> dict[int, WindowMemory]:

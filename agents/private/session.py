@@ -79,6 +79,14 @@ class Session:
         return said.challenge_bytes("secret")
 
 
+def usable(contact_key: bytes) -> bool:
+    """Return whether a secret can be shared with who gave this contact key: it is not of small order."""
+    try:
+        return bool(crypto_scalarmult(bytes([1]) * 32, contact_key))
+    except (CryptoError, ValueError):
+        return False
+
+
 @dataclass(frozen=True, slots=True)
 class PublicSession:
     """What everyone knows of a session that offers: its account (20 bytes), contact key (32 bytes), and price."""

@@ -24,7 +24,7 @@ from agents.private.mail import MailAgent
 from agents.private.memory import WindowMemory
 from agents.private.outbox import Outbox
 from agents.private.post import Post
-from agents.private.session import PublicSession, Session, SessionHome
+from agents.private.session import PublicSession, Session, SessionHome, usable
 from agents.private.street import Deal, Intent, NotEnoughNotes, Scribe, Street, TradeShown, WindowShown
 from agents.trading.buyer_agent import BuyerAgent
 from agents.trading.plan import Supply, WindowPlan
@@ -424,8 +424,9 @@ class PrivateWindow:
 
     async def _look(self) -> None:
         self._shown = await self._means.street.shown(self._window)
-        for each in self._shown.sessions:
-            self._contacts[each.public.address] = each.public.contact_key
+        for each in self._shown.sessions:  # who has nothing to lose is not dealt with
+            if each.state is SessionState.FUNDED and usable(each.public.contact_key):
+                self._contacts[each.public.address] = each.public.contact_key
 
     async def _look_until(self, until_s: float) -> None:
         home = self._means.home

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum
 
+from eth_abi.abi import encode
+from eth_hash.auto import keccak
+
 from contracts.bindings.abi import Event, Interface, View, one
 from contracts.system import DISCLOSURES
 
@@ -79,6 +82,13 @@ def requests() -> View[int]:
 def sealed_meters() -> View[bytes]:
     """Where the auditors stand."""
     return INTERFACE.view(one, "sealedMeters")
+
+
+def request_id(chain_id: int, number: int, kind: Kind, subject: bytes) -> bytes:
+    """Return the id of the request with this number from 0: it names what is asked, whatever a node says."""
+    types = ("string", "uint256", "address", "uint256", "uint8", "bytes")
+    values = ("gridpact/disclosure/v1", chain_id, DISCLOSURES, number, int(kind), subject)
+    return bytes(keccak(encode(types, values)))
 
 
 def trace_subject(account: bytes, window: int) -> bytes:

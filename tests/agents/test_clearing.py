@@ -16,7 +16,7 @@ from contracts.bindings import private_market
 from contracts.bindings.abi import View
 from contracts.bindings.private_market import OperatorPartGiven, SessionState, TradeState
 from privacy.group import Scalar
-from tests.contracts.private_street import WINDOW, Window, delivered, traded
+from tests.contracts.private_street import HOUSES, WINDOW, Window, delivered, traded
 from tests.contracts.street import CHAIN_ID, DEADLINE, HOUR_S, ZERO_S, Refused, Street, account
 from tests.contracts.test_private_settlement import owed_in
 from tests.contracts.test_sealed_meters import AUDITORS, SHARES
@@ -102,6 +102,7 @@ def totals(street: Street, number: int, lines: list[Any], **changes: Any) -> tup
         "chain_id": CHAIN_ID,
         "sender": node,
         "share": SHARES[number - 1],
+        "meters": len(HOUSES),
         "least_sessions": 4,
         "promised": {},
         "write": write,
@@ -218,6 +219,31 @@ def test_no_part_of_a_window_that_is_not_settled_or_has_few_sessions(window: Win
     run(picky.step(WINDOW))
     assert node.sent == []
     assert [line.reason for line in lines] == ["6 sessions are in it, expected at least 7"]
+
+
+def test_no_part_if_the_few_that_are_no_members_could_be_told_by_it(settled: Window) -> None:
+    """What all meters took less what the members owe would be what they took."""
+    for meters, gives in ((len(HOUSES), True), (len(HOUSES) + 1, False), (len(HOUSES) + 4, True)):
+        lines: list[Any] = []
+        auditor, node = totals(settled.street, 2, lines, meters=meters)
+        run(auditor.step(WINDOW))
+        assert bool(node.sent) == gives
+        assert [line.reason for line in lines if isinstance(line, Problem)] == (
+            [] if gives else ["1 meters are of no member, expected none or at least 4"]
+        )
+
+
+def test_only_sessions_that_are_in_a_total_count(window: Window) -> None:
+    lines: list[Any] = []
+    window.settle("ann", "dan", "bob", "cat", "eva", "fred")
+    auditor, node = totals(window.street, 1, lines, least_sessions=6)
+    selector = private_market.session_of(bytes(20)).data[:4].hex()
+    trader = window.traders["ann"]
+    session = window.street.view(private_market.session_of(trader.session))
+    node.lies[selector] = type(session)(**{**_fields(session), "state": SessionState.OFFERED})
+    run(auditor.step(WINDOW))
+    assert node.sent == []
+    assert [line.reason for line in lines] == ["0 sessions are in it, expected at least 6"]
 
 
 def test_no_part_of_another_total_than_other_nodes_tell_or_was_promised(settled: Window) -> None:
