@@ -81,9 +81,11 @@ class Session:
 
 def usable(contact_key: bytes) -> bool:
     """Return whether a secret can be shared with who gave this contact key: it is not of small order."""
+    if len(contact_key) != BoxKey.SIZE:
+        return False
     try:
-        return bool(crypto_scalarmult(bytes([1]) * 32, contact_key))
-    except (CryptoError, ValueError):
+        return bool(crypto_scalarmult(bytes([1]) * BoxKey.SIZE, contact_key))
+    except CryptoError:
         return False
 
 
