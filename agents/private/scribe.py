@@ -164,8 +164,9 @@ class HouseholdScribe:
             (),
             dict(zip(numbers, bins, strict=True)),
             joint_key=joint_key,
-            randomness=session.randomness("fund"),
+            randomness=token_bytes(32),
             lock=await self._lock(session, intent),
+            lock_randomness=session.randomness("fund"),
             expiry_heights=EXPIRY_HEIGHTS,
         )
         self._wallet.reserve(transfer, f"session of window {session.window}")

@@ -287,6 +287,7 @@ class Wallet:
         joint_key: bytes,
         randomness: bytes,
         lock: Lock | None = None,
+        lock_randomness: bytes = b"",
         withdrawal: Withdrawal | None = None,
         expiry_heights: int = EXPIRY_HEIGHTS,
     ) -> Transfer:
@@ -299,6 +300,7 @@ class Wallet:
             joint_key: the auditors' of the current window (33 bytes).
             randomness: at least 32 fresh random bytes.
             lock: a session's budget.
+            lock_randomness: what it is hidden with, where that was said before; else the same as all else.
             withdrawal: what goes to an account.
             expiry_heights: how many heights from now it may be in a block.
 
@@ -320,7 +322,9 @@ class Wallet:
         rests = [Output(self.keys.address, held - total), Output(self.keys.address, 0)]
         made = _shuffled([*outputs, *rests][:OUTPUTS], self._drawn(randomness, "order of notes"))
         ordered = _shuffled(spent, self._drawn(randomness, "order of spends"))
-        return self._build(ordered, made, bins, joint_key, randomness, lock, withdrawal, self.height + expiry_heights)
+        hidden = self.hide(lock, lock_randomness or randomness) if lock is not None else None
+        expiry_height = self.height + expiry_heights
+        return self._build(ordered, made, bins, joint_key, randomness, lock, hidden, withdrawal, expiry_height)
 
     def _build(
         self,
@@ -330,6 +334,7 @@ class Wallet:
         joint_key: bytes,
         randomness: bytes,
         lock: Lock | None,
+        locked: tuple[Hidden[Point], Opening] | None,
         withdrawal: Withdrawal | None,
         expiry_height: int,
     ) -> Transfer:
@@ -339,10 +344,9 @@ class Wallet:
             notes.append(note)
             openings.append(opening)
         values: dict[str, Any] = {}
-        locked: Opening | None = None
-        if lock is not None:
-            hidden, locked = self.hide(lock, randomness)
-            openings.append(locked)
+        if lock is not None and locked is not None:
+            hidden, opening = locked
+            openings.append(opening)
             values |= {"lock": hidden.to_bytes(_G), "session": lock.session, "window": lock.window}
         if withdrawal is not None and withdrawal.amount:
             values |= {"withdrawal": withdrawal.amount, "recipient": withdrawal.recipient}
@@ -357,7 +361,7 @@ class Wallet:
         call = ShieldedTransfer(self.chain_id, expiry_height, TRANSFER_GAS, SHIELDED_POOL, data)
         pairs = [(opening.amount, opening.blinding) for opening in openings]
         raw = sign_transfer(call, own, pairs, self._drawn(randomness, "proofs"))
-        return Transfer(raw, call, (spent[0], spent[1]), locked)
+        return Transfer(raw, call, (spent[0], spent[1]), locked[1] if locked is not None else None)
 
     def note(
         self, output: Output, joint_key: bytes, randomness: bytes, *, blinding: Scalar | None = None

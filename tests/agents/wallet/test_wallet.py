@@ -158,6 +158,22 @@ def test_a_payment_reaches_its_recipient_and_the_rest_comes_back(owner: Owner) -
         owner.street.send(transfer.call.sender(), system.SHIELDED_POOL, transfer.call.data)
 
 
+def test_a_transfer_made_anew_has_new_notes_and_the_lock_that_was_named(owner: Owner) -> None:
+    """Whoever copies the key of a note on its way does not bar a session from its budget."""
+    lock, named = Lock(90, SESSION, 1, JOINT), random_bytes("named in the offer")
+    spent = owner.wallet.choose(320)
+    one, two = (owner.build(spent, lock=lock, lock_randomness=named) for _ in range(2))
+    hidden, opening = owner.wallet.hide(lock, named)
+    for transfer in (one, two):
+        assert hidden.to_bytes(G) in transfer.call.data
+        assert transfer.lock == opening
+    made = [private_window.decode_spend(transfer.call.data) for transfer in (one, two)]
+    assert made[0] is not None
+    assert made[1] is not None
+    assert not set(made[0].commitments[:2]) & set(made[1].commitments[:2])
+    assert made[0].commitments[2] == made[1].commitments[2]
+
+
 def test_what_leaves_and_what_is_locked_is_not_kept(owner: Owner) -> None:
     lock = Lock(90, SESSION, 1, JOINT)
     transfer = owner.build(owner.wallet.choose(320), lock=lock, withdrawal=Withdrawal(200, account("cat")))
