@@ -87,7 +87,7 @@ bench: $(DEV) requirements-bench.lock ## measure P1 to P4 and P8 to P10 (ARGS="c
 bench-scale: $(DEV) ## simulate 4 to 100 validators on lines of 1 Mbit/s (ARGS=--update writes docs/scale.md)
 	$(BIN)/python -m benchmarks.scale $(ARGS)
 
-anonymity: $(DEV) ## how often attackers name the seller of a private trade, 1,000 windows of real data (ARGS=--cover)
+anonymity: $(DEV) ## how often attackers name the seller of a private trade, 1,000 windows of real data
 	$(BIN)/python -m benchmarks.anonymity $(ARGS)
 
 bench-private-window: $(DEV) ## a private window of 41 members on four validators, from offers to payments (ARGS=--keep)

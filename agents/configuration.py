@@ -194,6 +194,7 @@ def load_household(path: Path) -> HouseholdConfig:
     forecast = profiles.text("forecast", FORECASTS[0])
     if forecast not in FORECASTS:
         raise profiles.error("forecast", f"one of {', '.join(FORECASTS)}, found {forecast!r}")
+    private = household.flag("private", False)
     passphrase, wire = household.text("passphrase_file", ""), household.text("wire", "")
     config = HouseholdConfig(
         directory=base,
@@ -211,11 +212,11 @@ def load_household(path: Path) -> HouseholdConfig:
         battery=battery,
         start_soc_wh=start_soc_wh,
         strategy=strategy.text("name", "concession"),
-        trading=_trading(strategy, battery),
+        trading=_trading(strategy, battery, private=private),
         offers_wait_s=strategy.integer("offers_wait_s", 0, 86_400, 600),
         reply_timeout_s=strategy.integer("reply_timeout_s", 1, 86_400, 360),
         attest_quarters=household.integer("attest_quarters", 1, 96, 1),
-        private=household.flag("private", False),
+        private=private,
         wire=base / wire if wire else None,
     )
     for section in (top, household, profiles, strategy):
@@ -355,7 +356,8 @@ def _battery(section: Section | None) -> tuple[BatterySpec | None, int]:
     return spec, start_soc_wh
 
 
-def _trading(strategy: Section, battery: BatterySpec | None) -> Trading:
+def _trading(strategy: Section, battery: BatterySpec | None, *, private: bool) -> Trading:
+    """Return the limits of prices; in private there is one for buying and one for selling, whatever it is for."""
     buy, sell = strategy.limits("buy"), strategy.limits("sell")
     table = strategy.section("storage")
     if table is None:
@@ -363,6 +365,12 @@ def _trading(strategy: Section, battery: BatterySpec | None) -> Trading:
     if battery is None:
         raise strategy.error("storage", "a [battery], or no such table")
     limits = table.limits("buy"), table.limits("sell")
+    if private and limits != (None, None):
+        raise table.error(
+            "buy" if limits[0] else "sell", "no such table in private: another price would name the battery"
+        )
+    if private:
+        limits = buy, sell
     if limits[0] is None or limits[1] is None:
         raise strategy.error("storage", "tables buy and sell with opening, reserve, rounds")
     storage = StorageTrading(table.hours("charge_hours"), table.hours("sell_hours"), limits[0], limits[1])

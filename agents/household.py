@@ -254,6 +254,7 @@ class Household:
             readings=self._readings_of,
             changed=self._follower.changed,
             reply_timeout_s=config.reply_timeout_s,
+            trading=config.trading,
         )
         self._private = PrivateTrading(around, remember_windows(read_journal(home.journal.path)))
 

@@ -262,7 +262,7 @@ def _write_household(place: Place, index: int, plan: HouseholdPlan) -> None:
         load_shift_weeks=plan.load_shift_weeks,
         private=place.private,
         wire=_wire(index) if place.private else "",
-        rest=_agent_tables(plan.tables),
+        rest=_agent_tables({**(place.scenario.strategy or {}), **plan.tables}),
     )
     _write_text(folder / HOUSEHOLD_CONFIG, text)
 

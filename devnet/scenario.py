@@ -25,6 +25,7 @@ SCHEDULE_KEYS = (
     "recording_margin_s",
     "settlement_deadline_windows",
 )
+ONE_POLICY = "in private all households have one policy of prices, for a price of one's own names its owner"
 MARKET_KEYS = ("penalty_microeur_per_kwh", "operator_margin_microeur_per_kwh", "minimum_lot_wh")
 
 
@@ -42,7 +43,8 @@ class Scenario:
     """A checked scenario; times in chain seconds, but for `start_lead_s` and `settle_patience_s` (wall seconds).
 
     `validators`: that many households, the first, run nodes and are members; the others use those of the members, which
-    vouch for them. `private`: meters, offers, trades and payments nobody can read.
+    vouch for them. `private`: meters, offers, trades and payments nobody can read. `strategy`: the limits `buy` and
+    `sell` of all households, for every purpose; None where each has its own.
     """
 
     name: str
@@ -58,13 +60,14 @@ class Scenario:
     households: tuple[HouseholdPlan, ...]
     validators: int
     private: bool
+    strategy: Mapping[str, Any] | None
 
     @property
     def why_open(self) -> str:
         """Why this street cannot trade in private; nothing if it can."""
         count = len(self.households)
         if count >= MIN_PRIVATE_HOUSEHOLDS:
-            return ""
+            return "" if self.strategy is not None else f"no [strategy]: {ONE_POLICY}"
         return f"{count} households: fewer than {MIN_PRIVATE_HOUSEHOLDS} hide nobody, so the street stays in open mode"
 
 
@@ -89,7 +92,8 @@ def load_scenario(path: Path) -> Scenario:
         raise ConfigError(path, "", f"TOML in UTF-8 ({error})") from None
     top = Table(path, "", content)
     scenario, schedule, market = top.table("scenario"), top.table("schedule"), top.table("market")
-    households = tuple(_household(row) for row in top.tables("household"))
+    strategy = _strategy(top.table("strategy")) if top.has("strategy") else None
+    households = tuple(_household(row, own_prices=strategy is None) for row in top.tables("household"))
     if not 1 <= len(households) <= MAX_HOUSEHOLDS:
         raise top.error("household", f"1 to {MAX_HOUSEHOLDS} households, found {len(households)}")
     if len({row.connection for row in households}) != len(households):
@@ -108,6 +112,7 @@ def load_scenario(path: Path) -> Scenario:
         households=households,
         validators=scenario.integer("validators", 1, len(households), len(households)),
         private=scenario.flag("private", False),
+        strategy=strategy,
     )
     if checked.private and checked.why_open:
         raise scenario.error("private", f"false: {checked.why_open}")
@@ -116,8 +121,19 @@ def load_scenario(path: Path) -> Scenario:
     return checked
 
 
-def _household(row: Table) -> HouseholdPlan:
+def _strategy(table: Table) -> Mapping[str, Any]:
+    limits = {side: table.value(side, dict, "a table with opening, reserve, rounds") for side in ("buy", "sell")}
+    table.close()
+    return limits
+
+
+def _household(row: Table, *, own_prices: bool) -> HouseholdPlan:
     tables = {key: row.value(key, dict, "a table") for key in ("buy", "sell", "battery", "storage") if row.has(key)}
+    if not own_prices:
+        for key in ("buy", "sell", "storage.buy", "storage.sell"):
+            table, _, side = key.partition(".")
+            if table in tables and (not side or side in tables[table]):
+                raise row.error(key, f"no such table where there is a [strategy]: {ONE_POLICY}")
     plan = HouseholdPlan(row.text("connection"), row.integer("load_shift_weeks", -52, 52, 0), tables)
     row.close()
     return plan

@@ -104,7 +104,7 @@ class ChainStreet:
                 for address, each in zip(addresses, sessions, strict=True)
             ),
             trades=tuple(
-                TradeShown(number, trade.seller, trade.buyer, trade.state)
+                TradeShown(number, trade.seller, trade.buyer, trade.tick, trade.state)
                 for number, trade in zip(numbers, trades, strict=True)
             ),
             closed=balance.closed,
@@ -126,7 +126,8 @@ def after(shown: WindowShown, event: Event) -> WindowShown:
         case SessionForfeited(session=address):
             return _session_in(shown, address, SessionState.FORFEITED)
         case TradeAllocated(trade_id=number):
-            return _with_trade(shown, TradeShown(number, event.seller, event.buyer, TradeState.ALLOCATED))
+            allocated = TradeShown(number, event.seller, event.buyer, event.tick, TradeState.ALLOCATED)
+            return _with_trade(shown, allocated)
         case TradeAllowed(trade_id=number):
             return _trade_in(shown, number, TradeState.ALLOWED)
         case TradeDelivered(trade_id=number):

@@ -26,11 +26,13 @@ class SessionShown:
 
 @dataclass(frozen=True, slots=True)
 class TradeShown:
-    """A trade as everyone sees it; its number stands for all that was agreed, the hidden energy too."""
+    """A trade as everyone sees it, the price in ticks; its number stands for all that was agreed, the hidden energy
+    too."""
 
     trade_id: bytes
     seller: bytes
     buyer: bytes
+    tick: int
     state: TradeState
 
 

@@ -32,7 +32,7 @@ from agents.private.relay import MAIL, RELAY, RelayAgent
 from agents.private.scribe import EXPIRY_HEIGHTS, HouseholdScribe
 from agents.private.session import open_session
 from agents.private.window import Means, PrivateWindow
-from agents.trading.plan import WindowPlan
+from agents.trading.plan import Trading, WindowPlan
 from agents.wallet.client import DEPOSIT_GAS, WalletClient, deposit_call, served_chain
 from agents.wallet.keys import SEED_BYTES
 from agents.wallet.store import WalletFile, create_wallet_file, open_wallet_file
@@ -71,6 +71,7 @@ class Surroundings:
         readings: of a window by quarter: import and export in watt-hours.
         changed: returns at the next news of the chain, or after so many wall seconds.
         reply_timeout_s: how long to wait for an answer (chain seconds).
+        trading: the limits of price, the same in all households of the street.
     """
 
     home: Home
@@ -84,6 +85,7 @@ class Surroundings:
     readings: Callable[[int], Mapping[int, tuple[int, int]]]
     changed: Callable[[float], Awaitable[None]]
     reply_timeout_s: int
+    trading: Trading
 
 
 class PrivateTrading:
@@ -147,6 +149,7 @@ class PrivateTrading:
             mail=self._mail,
             changed=around.changed,
             reply_timeout_s=around.reply_timeout_s,
+            trading=around.trading,
         )
         await self._wallet_client.scan()
         self._reserve_what_is_under_way()

@@ -1,6 +1,6 @@
 """A household's session of one private window, from its offer to its settlement.
 
-    trade, in window w - 1:   intend ─► offer ─► fund ─► negotiate ─► allocate / allow
+    trade, in window w - 1:   intend ─► offer ─► fund ─► negotiate ─► allocate / allow, trades of nothing too
     settle, after window w:   prepare ─► (default_ of what sellers owe) ─► settle
 
 Every member opens a session for every window, also one that wants nothing: only so is an offer no news. What is done is
@@ -11,6 +11,7 @@ point goes on, or lapses with nothing locked, and what is locked is settled.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, fields
 
@@ -19,7 +20,18 @@ from agents.errors import AgentError
 from agents.home import Home, hexed
 from agents.journal import NoTrade, PrivateClosed, PrivateIntent, Recorded, Skipped
 from agents.ledger import MarketView
+from agents.market.mechanism import NOT_OPEN, SOLD_OUT
 from agents.market.tariff import why_no_trade
+from agents.private.cover import (
+    Cover,
+    choose_covers,
+    cover_price,
+    cover_step,
+    final_quota,
+    find_cover,
+    make_cover,
+    quota_so_far,
+)
 from agents.private.mail import MailAgent
 from agents.private.memory import WindowMemory
 from agents.private.outbox import Outbox
@@ -27,7 +39,7 @@ from agents.private.post import Post
 from agents.private.session import PublicSession, Session, SessionHome, usable
 from agents.private.street import Deal, Intent, NotEnoughNotes, Scribe, Street, TradeShown, WindowShown
 from agents.trading.buyer_agent import BuyerAgent
-from agents.trading.plan import Supply, WindowPlan
+from agents.trading.plan import Supply, Trading, WindowPlan
 from agents.trading.seller_agent import SellerAgent
 from agents.trading.strategy import Side as Role
 from agents.trading.strategy import Situation
@@ -39,6 +51,9 @@ from contracts.bindings.private_market import MAX_PURCHASES, MAX_SALES, SessionS
 
 OFFER_LEAD_S = 600.0  # chain seconds: an offer's slot is so long before the time for offers is over
 OFFER_LEAD_WALL_S = 6.0  # and so long: what passes until relays and some blocks have taken it
+RECORD_LEAD_S = 300.0  # chain seconds: an allocation is sent so long before the window ends
+RECORD_LEAD_WALL_S = 3.0  # and so long: relays, a block, and the same again until it is allowed
+ENOUGH_TRADES = "no more trades with this session"
 SPARE_WH = 3_000  # a budget covers three times what is forecast to be taken from the grid, and this
 LOOK_AGAIN_S = 60.0  # chain seconds
 MIN_PAUSE_S = 0.1  # wall seconds
@@ -51,7 +66,8 @@ _BINDING = (TradeState.ALLOWED, TradeState.DELIVERED, TradeState.DEFAULTED)
 class Means:
     """What the sessions of a household share.
 
-    `changed` returns at the next news of the chain, or after so many wall seconds.
+    `changed` returns at the next news of the chain, or after so many wall seconds; `trading` holds the limits of price
+    that are the street's.
     """
 
     home: Home
@@ -62,6 +78,7 @@ class Means:
     mail: MailAgent
     changed: Callable[[float], Awaitable[None]]
     reply_timeout_s: int
+    trading: Trading
 
 
 class PrivateWindow:
@@ -79,6 +96,7 @@ class PrivateWindow:
         self._memory = memory
         self._shown = WindowShown()
         self._contacts: dict[bytes, bytes] = {}
+        self._found: dict[bytes, Cover | None] = {}  # what was tried whether it is a trade of nothing
         windows = means.home.windows
         self._window = session.window
         self._start_s = windows.start_s(session.window - 1)
@@ -193,7 +211,7 @@ class PrivateWindow:
     async def _sell(self, supply: Supply) -> None:
         means, window, intent = self._means, self._window, self._intent
         home = self._session_home()
-        seller = SellerAgent(home, MAX_SALES - len(self._memory.agreed))
+        seller = SellerAgent(home, lambda buyer: self._why_not(seller, buyer))
         public = PublicSession(self._session.address, self._session.contact_key, intent.price_microeur_per_kwh)
         rules = selling_rules(home, window, supply, close_s=self._close_s, reply_timeout_s=means.reply_timeout_s)
         left_wh = intent.energy_wh - sum(terms.energy_wh for _, terms in self._memory.agreed.values())
@@ -215,7 +233,7 @@ class PrivateWindow:
                 home,
                 buyer,
                 plan,
-                lambda: self._offers,
+                lambda: self._offers(buyer),
                 changed=means.changed,
                 from_s=self._start_s + home.windows.negotiation_close_s // 2,
                 close_s=self._close_s,
@@ -228,66 +246,152 @@ class PrivateWindow:
                 self._memory.agreed[trade_id] = (buyer.sellers[trade_id], terms)
 
     async def _record(self) -> None:
-        """Allocate what was sold, allow what was bought, until all is on chain or the window ends."""
-        means = self._means
+        """Allocate what was sold and trades of nothing, or allow what was bought, until all is on chain or the window
+        ends."""
         await self._look()
-        deals = self._deals
         if self._side is Side.SELL:
-            await asyncio.gather(*(self._allocate(deals[:number], deal) for number, deal in enumerate(deals)))
-        while means.home.clock.now_s() < self._end_s:
-            await self._look()
-            if self._side is Side.BUY:
-                await self._allow(deals)
-            if all(self._bound(deal) for deal in deals):
-                return
-            await means.changed(means.home.clock.wall_until_s(self._end_s))
+            await self._allocate_all()
+        else:
+            await self._allow_all()
         await self._look()  # what was recorded in the last moment binds
+        deals = self._deals
         left = sum([not self._bound(deal) for deal in deals])
         if left:
             reason = f"{left} of {len(deals)} agreed trades were not recorded in time"
-            means.home.write(Skipped(window=self._window, step="recording", reason=reason))
+            self._means.home.write(Skipped(window=self._window, step="recording", reason=reason))
 
-    async def _allocate(self, before: list[Deal], deal: Deal) -> None:
-        if self._trade(deal) is None:
-            means, intent = self._means, self._intent
-            await means.outbox.call(
-                self._memory,
-                self._session,
-                f"allocate {hexed(deal.trade_id)}",
-                lambda: means.scribe.allocate(self._session, intent, before, deal),
-                self._end_s,
-            )
+    async def _allocate_all(self) -> None:
+        """Allocate real trades and those of nothing, mixed, at times drawn at random; then see them allowed."""
+        means, session = self._means, self._session
+        recording = [(f"allocate {hexed(deal.trade_id)}", deal) for deal in self._deals]
+        recording += [(cover.step, cover.deal) for cover in self._new_covers()]
+        recording.sort(key=lambda each: session.randomness(f"order of {each[0]}"))
+        sent, now_s = self._memory.sent, means.home.clock.now_s()
+        again = sorted((each for each in recording if each[0] in sent), key=lambda each: sent[each[0]].nonce)
+        recording = again + [each for each in recording if each[0] not in sent]  # no other may take their nonces
+        fresh = (means.post.slot(now_s, self._last_slot_s(now_s)) for _ in recording[len(again) :])
+        slots = [now_s] * len(again) + sorted(fresh)
+        await asyncio.gather(
+            *(self._allocate(step, deal, slot, recording) for (step, deal), slot in zip(recording, slots, strict=True))
+        )
+        while means.home.clock.now_s() < self._end_s:
+            await self._look()
+            if all(self._is_binding(deal) for _, deal in recording):
+                return
+            await means.changed(means.home.clock.wall_until_s(self._end_s))
 
-    async def _allow(self, deals: list[Deal]) -> None:
-        """Allow what the chain shows of the deals, in the order in which it shows it."""
-        by_number = {deal.trade_id: deal for deal in deals}
-        shown = [trade for trade in self._shown.trades if trade.trade_id in by_number]
-        before = [by_number[trade.trade_id] for trade in shown if trade.state in _BINDING]
-        calls = []
-        for trade in shown:
-            if trade.state is TradeState.ALLOCATED:
-                deal = by_number[trade.trade_id]
-                calls.append(self._allow_one(list(before), deal))
-                before.append(deal)
-        await asyncio.gather(*calls)
+    async def _allocate(self, step: str, deal: Deal, slot_s: float, recording: list[tuple[str, Deal]]) -> None:
+        means, memory = self._means, self._memory
+        await means.home.sleep_until(slot_s)
+        if self._trade(deal) is not None:
+            return
 
-    async def _allow_one(self, before: list[Deal], deal: Deal) -> None:
-        means, intent = self._means, self._intent
+        def before() -> list[Deal]:
+            return [each for other, each in recording if other != step and (other in memory.sent or self._trade(each))]
+
         await means.outbox.call(
-            self._memory,
+            memory,
             self._session,
-            f"allow {hexed(deal.trade_id)}",
-            lambda: means.scribe.allow(self._session, intent, before, deal),
+            step,
+            lambda: means.scribe.allocate(self._session, self._intent, before(), deal),
+            self._end_s,
+        )
+
+    def _new_covers(self) -> list[Cover]:
+        """Return the seller's trades of nothing that the chain does not show; those signed before a restart again."""
+        home, joint_key = self._means.home, self._shown.joint_key
+        if joint_key is None:
+            return []
+        funded = [each for each in self._shown.sessions if each.state is not SessionState.OFFERED]
+        public = [each.public for each in funded if each.side is Side.BUY and usable(each.public.contact_key)]
+        buyers = {each.address: each for each in public}
+        shown = {(cover.deal.buyer, cover.number) for cover in self._covers}
+        every = ((buyer, number) for buyer in buyers for number in range(MAX_SALES))
+        signed = {each for each in every if cover_step(*each) in self._memory.sent}
+        real = Counter(deal.buyer for deal in self._deals)
+        covers = []
+        for buyer, number in choose_covers(self._session, buyers, real, shown | signed, final_quota(funded)):
+            if (buyer, number) in shown:
+                continue
+            peer, ask = buyers[buyer], self._intent.price_microeur_per_kwh
+            trading, rails = self._means.trading, home.rails(self._window)
+            price = cover_price(self._session, peer, number, ask, trading=trading, strategy=home.strategy, rails=rails)
+            covers.append(make_cover(home.chain_id, joint_key, self._session, peer, number, price, Side.SELL))
+        return covers
+
+    def _last_slot_s(self, now_s: float) -> float:
+        """Return the last moment at which an allocation may be sent, so that it is allowed before the window ends."""
+        left_wall_s = self._means.home.clock.wall_until_s(self._end_s)
+        if left_wall_s <= 0:
+            return now_s
+        wall_s = RECORD_LEAD_WALL_S * (self._end_s - now_s) / left_wall_s
+        return self._end_s - max(RECORD_LEAD_S, wall_s)
+
+    async def _allow_all(self) -> None:
+        """Allow what the chain shows of the deals, and trades of nothing, in the order in which it shows them."""
+        means, asked = self._means, set[bytes]()
+        async with asyncio.TaskGroup() as tasks:
+            while means.home.clock.now_s() < self._end_s:
+                await self._look()
+                for deal in self._to_allow(asked):
+                    asked.add(deal.trade_id)
+                    tasks.create_task(self._allow(deal))
+                if self._all_allowed():
+                    return
+                await means.changed(means.home.clock.wall_until_s(self._end_s))
+
+    def _to_allow(self, asked: set[bytes]) -> list[Deal]:
+        """Return what is to be allowed and was not asked for. Trades of nothing have no more room than the quota of
+        their seller, and none that an agreement needs."""
+        deals = {deal.trade_id: deal for deal in self._deals}
+        covers = {cover.deal.trade_id: cover.deal for cover in self._covers}
+        taken = Counter(deal.seller for deal in deals.values())
+        taken.update(deal.seller for number, deal in covers.items() if number in asked or self._is_binding(deal))
+        of_pair = final_quota(self._shown.sessions).of_pair
+        found = []
+        for trade in self._shown.of(self._session.address, TradeState.ALLOCATED):
+            if trade.trade_id in asked:
+                continue
+            if trade.trade_id in deals:
+                found.append(deals[trade.trade_id])
+            elif trade.trade_id in covers and taken[trade.seller] < of_pair and taken.total() < MAX_PURCHASES:
+                found.append(covers[trade.trade_id])
+                taken[trade.seller] += 1
+        return found
+
+    def _all_allowed(self) -> bool:
+        """Return whether every seller has made its sales, and what is the session's of them binds."""
+        funded = [each for each in self._shown.sessions if each.state is not SessionState.OFFERED]
+        sales = Counter(trade.seller for trade in self._shown.trades)
+        most = final_quota(funded).of_seller
+        done = all(sales[each.public.address] >= most for each in funded if each.side is Side.SELL)
+        return done and all(self._is_binding(deal) for deal in self._all_deals)
+
+    async def _allow(self, deal: Deal) -> None:
+        means, memory = self._means, self._memory
+
+        def before() -> list[Deal]:
+            rest = (each for each in self._all_deals if each is not deal and each.trade_id != deal.trade_id)
+            return [each for each in rest if self._is_binding(each) or _allow_step(each) in memory.sent]
+
+        await means.outbox.call(
+            memory,
+            self._session,
+            _allow_step(deal),
+            lambda: means.scribe.allow(self._session, self._intent, before(), deal),
             self._end_s,
         )
 
     def _trade(self, deal: Deal) -> TradeShown | None:
         return next((each for each in self._shown.trades if each.trade_id == deal.trade_id), None)
 
+    def _is_binding(self, deal: Deal) -> bool:
+        trade = self._trade(deal)
+        return trade is not None and trade.state in _BINDING
+
     def _bound(self, deal: Deal) -> bool:
         """Return whether a deal binds; the first time that it does, the household takes it into account."""
-        trade = self._trade(deal)
-        if trade is None or trade.state not in _BINDING:
+        if not self._is_binding(deal):
             return False
         home, selling = self._means.home, deal.seller == self._session.address
         if deal.trade_id not in home.view.trades.get(self._window, {}):
@@ -332,12 +436,11 @@ class PrivateWindow:
                 return self._close(own.state.name.lower())
             if self._memory.intent is None:
                 return self._close("the journal is lost: the auditors can open what was locked")
-            deals = self._deals
-            for deal in deals:
+            for deal in self._deals:
                 self._bound(deal)
             if not await self._not_yet():
                 attempt += 1
-                if await self._settle(deals, attempt):
+                if await self._settle(self._all_deals, attempt):
                     return self._close("settled")
                 await home.sleep_until(home.clock.now_s() + home.windows.window_length_s)
             else:
@@ -407,12 +510,43 @@ class PrivateWindow:
         return self._memory.deals(self._means.home.chain_id, self._shown.joint_key, self._session, sessions)
 
     @property
-    def _offers(self) -> list[Offer]:
-        """What is on sale by sessions that have their budget."""
+    def _covers(self) -> list[Cover]:
+        """The session's trades of nothing that the chain shows."""
+        joint_key = self._shown.joint_key
+        for trade in self._shown.of(self._session.address, *TradeState):
+            peer = self._shown.session(trade.buyer if self._side is Side.SELL else trade.seller)
+            if trade.trade_id in self._found or peer is None or joint_key is None:
+                continue
+            chain_id, side = self._means.home.chain_id, self._side
+            self._found[trade.trade_id] = find_cover(chain_id, joint_key, self._session, peer.public, trade, side)
+        return [cover for cover in self._found.values() if cover is not None]
+
+    @property
+    def _all_deals(self) -> list[Deal]:
+        return [*self._deals, *(cover.deal for cover in self._covers)]
+
+    def _why_not(self, seller: SellerAgent, buyer: bytes) -> str:
+        """Return why nothing more is sold to a buyer; nothing if it is."""
+        buyers = [peer for peer, _ in self._memory.agreed.values()]
+        buyers += [agreement.buyer for agreement in seller.agreements.get(self._window, [])]
+        quota = quota_so_far(self._shown.sessions)
+        if len(buyers) >= MAX_SALES:
+            return SOLD_OUT
+        if buyers.count(buyer) >= quota.of_pair:
+            return ENOUGH_TRADES
+        return NOT_OPEN if len(buyers) >= quota.of_seller else ""
+
+    def _offers(self, buyer: BuyerAgent) -> list[Offer]:
+        """Return what is on sale by sessions that have their budget, and with which more may be traded."""
+        trades = Counter(peer for peer, _ in self._memory.agreed.values())
+        trades.update(buyer.sellers[trade] for trade in buyer.signed.get(self._window, {}))
+        quota = quota_so_far(self._shown.sessions)
         return [
             each.public.as_offer(self._window)
             for each in self._shown.sessions
-            if each.side is Side.SELL and each.state is SessionState.FUNDED
+            if each.side is Side.SELL
+            and each.state is SessionState.FUNDED
+            and trades[each.public.address] < quota.of_pair
         ]
 
     def _session_home(self) -> SessionHome:
@@ -450,6 +584,10 @@ def budget_microeur(home: Home, plan: WindowPlan) -> int:
     if plan.supply is not None:
         budget += cost_microeur(home.terms.penalty_microeur_per_kwh, plan.supply.energy_wh)
     return budget
+
+
+def _allow_step(deal: Deal) -> str:
+    return f"allow {hexed(deal.trade_id)}"
 
 
 def _own_trade(account: bytes, window: int, deal: Deal, *, selling: bool) -> Trade:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from agents.home import Home, hexed
@@ -28,6 +29,7 @@ from agents.market.ontology import (
     Failure,
     Inform,
     InvalidEnvelope,
+    Propose,
     Refuse,
     open_sealed,
     recover,
@@ -65,13 +67,13 @@ class SellerAgent(CarefulAgent):
 
     Args:
         home: the household's.
-        most_sales: of a window; what is left then is not for sale.
+        why_not: returns why nothing more is sold to a buyer; nothing if it is.
     """
 
-    def __init__(self, home: Home, most_sales: int = MAX_CONVERSATIONS) -> None:
+    def __init__(self, home: Home, why_not: Callable[[bytes], str] = lambda _: "") -> None:
         super().__init__()
         self._home = home
-        self._most_sales = most_sales
+        self._why_not = why_not
         self._books: dict[int, tuple[SellerRules, SellerBook, str]] = {}
         self._lines: dict[bytes, _Line] = {}
         self.agreements: dict[int, list[Agreement]] = {}
@@ -124,6 +126,10 @@ class SellerAgent(CarefulAgent):
             self._say(envelope, line, body, now_s)
             return
         rules, book, purpose = found
+        why_not = self._why_not(envelope.sender)
+        if why_not and isinstance(envelope.body, Cfp | Propose | AcceptProposal):
+            self._say(envelope, line, Refuse(why_not) if isinstance(envelope.body, Cfp) else Failure(why_not), now_s)
+            return
         book, actions = seller_hears(
             rules,
             seller_waits(book, now_s),
@@ -136,8 +142,6 @@ class SellerAgent(CarefulAgent):
         self._books[line.offer_id] = (rules, book, purpose)
         for action in actions:
             self._act(envelope, line, book, purpose, action, now_s)
-        if len(self.agreements.get(book.window, [])) >= self._most_sales:
-            self._books[line.offer_id] = (rules, replace(book, left_wh=0), purpose)
 
     def _act(
         self, envelope: Envelope, line: _Line, book: SellerBook, purpose: str, action: Action, now_s: float

@@ -6,9 +6,6 @@ difference between hits and expectation, by days (windows of one day are alike).
 interval that holds for all attackers with the ledger alone at once: of a dozen coins one is often above its own.
 Attackers with the ledger alone, those who learnt from the truth of as many other windows among them, must not be above
 the expected rate: status 1 if one is. What others know is not the ledger's; they are printed.
-
-`--cover` judges windows in which every selling session also makes trades of nothing, until it has as many as a session
-may have, as the agents do not yet: without it the number of a session's trades tells how much it has to sell.
 """
 
 from __future__ import annotations
@@ -95,7 +92,7 @@ def halves(days: Days, seed: int) -> tuple[Days, Days]:
     return mixed[: len(mixed) // 2], mixed[len(mixed) // 2 :]
 
 
-def simulated(members: Sequence[Member], count: int, seed: int, *, cover: bool = False) -> Days:
+def simulated(members: Sequence[Member], count: int, seed: int) -> Days:
     """Return whole days until at least two times `count` windows have two sellers, as far as summer goes.
 
     Raises:
@@ -106,7 +103,7 @@ def simulated(members: Sequence[Member], count: int, seed: int, *, cover: bool =
     found: list[list[View]] = []
     rivals = 0
     for day in order:
-        found.append(list(windows(members, [day], seed * 1_000 + day, cover=cover)))
+        found.append(list(windows(members, [day], seed * 1_000 + day)))
         rivals += sum(len(view.sellers) > 1 for view in found[-1])
         if rivals >= 2 * count + 50:
             return found
@@ -137,10 +134,10 @@ def relayed(chance: Random, *, relays: bool) -> Score:
     return score
 
 
-def report(name: str, members: Sequence[Member], count: int, seed: int, *, cover: bool) -> bool:
+def report(name: str, members: Sequence[Member], count: int, seed: int) -> bool:
     """Print how attackers do on a street; return whether those with the ledger alone are no better than a coin."""
-    learnt, days = halves(simulated(members, count, seed, cover=cover), seed)
-    own = halves(simulated(personal(members), count, seed, cover=cover), seed)
+    learnt, days = halves(simulated(members, count, seed), seed)
+    own = halves(simulated(personal(members), count, seed), seed)
     one = sum(len(view.sellers) == 1 for day in days for view in day)
     print(
         f"{name}: {sum(len(view.sellers) > 1 for day in days for view in day):,} windows attacked; {one} more have one"
@@ -168,11 +165,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--windows", type=int, default=WANTED_WINDOWS, help="to attack, for each street")
     parser.add_argument("--seed", type=int, default=2016)
-    parser.add_argument("--cover", action="store_true", help="judge windows with trades of nothing as cover")
     options = parser.parse_args()
-    found = [
-        report(name, street(), options.windows, options.seed, cover=options.cover) for name, street in STREETS.items()
-    ]
+    found = [report(name, street(), options.windows, options.seed) for name, street in STREETS.items()]
     sys.exit(0 if all(found) else 1)
 
 

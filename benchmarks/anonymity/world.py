@@ -1,11 +1,11 @@
 """Streets of the real data that trade in private, and what their ledgers show: the model, without cryptography.
 
-Households plan, forecast and negotiate as the agents do (`agents.simulation`), each under a fresh session a window. All
-have the same limits of price, for every purpose: who asks or pays another price than others, as a battery would that
-has to earn its losses, names itself by it. The view of a window is what docs/private-window.md puts on the chain, as
-far as it differs between members: an offer of every member in a slot drawn at random (side and tick), who traded with
-whom (sessions) at which price, and which sessions settle when. Quantities, notes and proofs are commitments of one
-size, and are left out.
+Households plan, forecast and negotiate as the agents do (`agents.simulation`), each under a fresh session a window, and
+every seller makes trades of nothing until it has as many as all others (`agents.private.cover`). Limits of price, terms
+and the battery's hours are those of the scenario `street-8`. The view of a window is what docs/private-window.md puts
+on the chain, as far as it differs between members: an offer of every member in a slot drawn at random (side and tick),
+who traded with whom (sessions) at which price, and which sessions settle when. Quantities, notes and proofs are
+commitments of one size, and are left out.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from agents.devices.battery import BatterySpec
 from agents.forecast import DayBefore
 from agents.market.mechanism import SOLD_OUT, SellerBook, SellerRules
 from agents.market.tariff import PRESETS
+from agents.private.cover import quota_of, settled_price
 from agents.profiles import ConnectionProfile, DataDirectory
 from agents.simulation import SimulatedHousehold, Street
 from agents.trading.buyer import Errand, Shopping
@@ -28,18 +29,31 @@ from agents.trading.concession import ConcessionStrategy
 from agents.trading.plan import Hours, StorageTrading, Trading
 from agents.trading.strategy import Limits
 from contracts.bindings.market_types import Parameters
+from contracts.bindings.private_market import MAX_PURCHASES
+from devnet.scenario import MARKET_KEYS, HouseholdPlan, find_scenario, load_scenario
 
 DATA = Path(__file__).parents[2] / "devnet" / "data"
 FIRST_DAY_S = 1_451_602_800 + 7 * 86_400  # the data's second week: forecasts need a past
 DAY_S, WINDOWS_A_DAY = 86_400, 24
 CONNECTIONS = 41
-MAX_SALES, MAX_PURCHASES = 6, 8  # of a session, in the private market
 SLOTS = 64  # of a window, in which calls are drawn
-TERMS = Parameters(0, 10_000, 10)
-BUY, SELL = Limits(135_000, 250_000, 5), Limits(230_000, 150_000, 6)
-STORAGE = StorageTrading(Hours(7, 16), Hours(17, 23), BUY, SELL)
-STREET_8 = {"L16": 0, "L31": 0, "L6": 1, "L7": 0, "L10": 2, "L20": 0, "L25": 3, "L15": 4}  # weeks of shift
-BATTERY_8 = BatterySpec(capacity_wh=13_700, power_w=6_800, reserve_wh=1_370)
+SCENARIO = load_scenario(find_scenario("street-8"))
+TERMS = Parameters(*(SCENARIO.market[key] for key in MARKET_KEYS))
+
+
+def _limits(table: Mapping[str, int]) -> Limits:
+    return Limits(table["opening"], table["reserve"], table["rounds"])
+
+
+def _policy() -> tuple[Limits, Limits]:
+    """Return the limits of the scenario: of buying, of selling."""
+    strategy = SCENARIO.strategy
+    if strategy is None:
+        raise ValueError(f"{SCENARIO.name}: expected a [strategy]")
+    return _limits(strategy["buy"]), _limits(strategy["sell"])
+
+
+BUY, SELL = _policy()
 
 
 Trade = tuple[str, str, int, int]  # seller, buyer, Wh, micro-euro per kWh
@@ -115,9 +129,17 @@ def _data() -> DataDirectory:
 
 def street_8() -> tuple[Member, ...]:
     """Return the eight households of the scenario `street-8`: three with sun, one with a battery."""
-    return tuple(
-        _member(f"LV4.101-{name}", shift, BATTERY_8 if name == "L7" else None) for name, shift in STREET_8.items()
-    )
+    return tuple(_of_scenario(plan) for plan in SCENARIO.households)
+
+
+def _of_scenario(plan: HouseholdPlan) -> Member:
+    battery = None
+    if "battery" in plan.tables:
+        table = plan.tables["battery"]
+        battery = BatterySpec(
+            capacity_wh=table["capacity_wh"], power_w=table["power_w"], reserve_wh=table["reserve_wh"]
+        )
+    return _member(plan.connection, plan.load_shift_weeks, battery)
 
 
 def street_41() -> tuple[Member, ...]:
@@ -134,22 +156,23 @@ def _member(name: str, shift: int, battery: BatterySpec | None) -> Member:
     return Member(name, profile, sum(each.power_w for each in own.pv), battery)
 
 
-def windows(members: Sequence[Member], days: Sequence[int], seed: int, *, cover: bool = False) -> Iterator[View]:
+def windows(members: Sequence[Member], days: Sequence[int], seed: int) -> Iterator[View]:
     """Yield the windows of some days in which somebody sells.
 
     Args:
         members: of the street.
         days: of 2016, counted from its second week.
         seed: of all chance.
-        cover: whether every selling session also makes trades of nothing, so that it has as many as it may (their
-            commitments hide that they are to zero). The agents make none yet.
     """
     chance = Random(seed)
+    price = settled_price(ConcessionStrategy(), PRESETS[SCENARIO.tariff].rails, SELL, BUY)
+    if price is None:
+        raise ValueError(f"{SCENARIO.name}: expected limits that meet")
     for day in days:
         start = FIRST_DAY_S + day * DAY_S
         street = _Street(
             [_simulated(member) for member in members],
-            tariff=PRESETS["shared-connection"],
+            tariff=PRESETS[SCENARIO.tariff],
             terms=TERMS,
             strategy=ConcessionStrategy(),
             window_zero_s=start,
@@ -164,32 +187,29 @@ def windows(members: Sequence[Member], days: Sequence[int], seed: int, *, cover:
                 for name, plan in plans.items()
             }
             traded = [(c.seller, c.buyer, c.energy_wh, c.price_microeur_per_kwh) for c in result.contracts[window]]
-            if traded and cover:
-                traded = _covered(traded, sides, chance)
+            traded = _covered(traded, sides, price, chance)
             if traded:
                 rows = range(first + 4 * window, first + 4 * window + 4)
                 sun = {member.name: sum(member.profile.at(row).pv_wh for row in rows) for member in members}
                 yield _view(window, sides, traded, sun, {m.name: m.limits[1] for m in members}, chance)
 
 
-def _covered(traded: Sequence[Trade], sides: Mapping[str, str], chance: Random) -> list[Trade]:
-    """Return the trades, and of every selling session so many of nothing that it has all that it may have.
+def _covered(traded: Sequence[Trade], sides: Mapping[str, str], price: int, chance: Random) -> list[Trade]:
+    """Return the trades, and of every selling session so many of nothing that it has as many as all others.
 
-    They are with buying sessions that have room, drawn at random, at the price of most.
+    They are with buying sessions drawn at random, within the quota of a pair, at the price where the policy ends.
     """
-    price = Counter(each[3] for each in traded).most_common(1)[0][0]
     sellers, buyers = ([name for name in sorted(sides) if sides[name] == side] for side in ("sell", "buy"))
-    found, most = list(traded), min(MAX_SALES, len(buyers))
-    chance.shuffle(sellers)
+    quota, found = quota_of(len(buyers), len(sellers)), list(traded)
     for seller in sellers:
-        has = {buyer for each, buyer, *_ in found if each == seller}
-        room = [name for name in buyers if name not in has and sum(each[1] == name for each in found) < MAX_PURCHASES]
-        found += [(seller, buyer, 0, price) for buyer in chance.sample(room, min(most - len(has), len(room)))]
+        has = Counter(buyer for each, buyer, *_ in traded if each == seller)
+        room = [name for name in buyers for _ in range(quota.of_pair - has[name])]
+        found += [(seller, buyer, 0, price) for buyer in chance.sample(room, quota.of_seller - has.total())]
     return found
 
 
 class _Street(Street):
-    """A street whose sessions trade as often as the private market lets them."""
+    """A street whose sessions trade as often as private households let them."""
 
     def _negotiate(
         self,
@@ -199,21 +219,29 @@ class _Street(Street):
         errand: Errand,
         books: dict[int, tuple[SellerRules, SellerBook, str]],
     ) -> None:
-        traded = self.result.contracts[errand.offer.window]
+        window = errand.offer.window
+        traded = self.result.contracts[window]
+        quota = quota_of(sum(bool(of[window - 1].demands) for of in self.result.plans.values()), len(books))
         seller = books[errand.offer.offer_id][2]
-        if sum(each.seller == seller for each in traded) >= MAX_SALES:
+        if sum(each.seller == seller for each in traded) >= quota.of_seller:
             shopping.failed(errand, SOLD_OUT)
-        elif sum(each.buyer == household.name for each in traded) >= MAX_PURCHASES or any(
-            each.seller == seller and each.buyer == household.name for each in traded
+        elif sum(each.buyer == household.name for each in traded) >= MAX_PURCHASES or (
+            sum(each.seller == seller and each.buyer == household.name for each in traded) >= quota.of_pair
         ):
             shopping.failed(errand, "no more trades")
         else:
             super()._negotiate(household, account, shopping, errand, books)
 
 
+def _storage() -> StorageTrading:
+    """Return how batteries trade: the hours of the scenario's, the prices of all."""
+    (table,) = (plan.tables["storage"] for plan in SCENARIO.households if "storage" in plan.tables)
+    return StorageTrading(Hours(*table["charge_hours"]), Hours(*table["sell_hours"]), BUY, SELL)
+
+
 def _simulated(member: Member) -> SimulatedHousehold:
     sells = member.limits[1] if member.pv_w else None
-    trading = Trading(member.limits[0], sells, STORAGE if member.battery else None)
+    trading = Trading(member.limits[0], sells, _storage() if member.battery else None)
     soc_wh = member.battery.reserve_wh if member.battery else 0
     return SimulatedHousehold(member.name, member.profile, trading, DayBefore(), member.battery, soc_wh)
 

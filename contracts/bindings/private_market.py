@@ -462,6 +462,12 @@ def trade_id_of(chain_id: int, window: int, seller: bytes, buyer: bytes, tick: i
     return _bound("gridpact/trade/v1", chain_id, (("uint64", window), *terms))
 
 
+def cover_number(chain_id: int, window: int, seller: bytes, buyer: bytes, number: int) -> bytes:
+    """Return what stands for the agreement in a trade of nothing, the number-th of its seller and buyer."""
+    terms = (("address", seller), ("address", buyer), ("uint8", number))
+    return _bound("gridpact/cover/v1", chain_id, (("uint64", window), *terms))
+
+
 def allow_message(chain_id: int, trade_id: bytes) -> bytes:
     """Return what the proof of an escrow is bound to."""
     return _bound("gridpact/allow/v1", chain_id, (("bytes32", trade_id),))

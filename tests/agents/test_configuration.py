@@ -75,6 +75,16 @@ def test_storage_needs_a_battery(tmp_path: Path) -> None:
         load_household(path)
 
 
+def test_in_private_a_battery_trades_at_the_prices_of_its_household(tmp_path: Path) -> None:
+    path = write(tmp_path, STORAGE, **{"private = false": "private = true"})
+    with pytest.raises(ConfigError, match=r"strategy\.storage\.buy: .* another price would name the battery"):
+        load_household(path)
+    rest = STORAGE[: STORAGE.index("[strategy.storage.buy]")] + f"[strategy.buy]\n{LIMITS}[strategy.sell]\n{LIMITS}"
+    config = load_household(write(tmp_path, rest, **{"private = false": "private = true"}))
+    assert config.trading.storage is not None
+    assert (config.trading.storage.buy, config.trading.storage.sell) == (config.trading.buy, config.trading.sell)
+
+
 def test_keys_are_private_and_never_overwritten(tmp_path: Path) -> None:
     path = tmp_path / "key.json"
     account = create_key(path, b"secret", private_key=b"k" * 32, work_factor=2)

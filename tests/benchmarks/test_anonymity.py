@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from functools import cache
-from pathlib import Path
 from random import Random
 
 import pytest
 
-from benchmarks.anonymity.__main__ import OF_ONE, Rate, attacked, halves, learner, personal, relayed
+from agents.private.cover import quota_of
+from agents.trading.strategy import Limits
+from benchmarks.anonymity.__main__ import Rate, attacked, halves, learner, personal, relayed
 from benchmarks.anonymity.attackers import LEDGER_ALONE, Days, by_sun_and_quantities, by_sun_and_trades, registry_row
-from benchmarks.anonymity.world import MAX_PURCHASES, MAX_SALES, Member, View, street_8, street_41, windows
+from benchmarks.anonymity.world import BUY, SCENARIO, SELL, Member, View, street_8, street_41, windows
+from contracts.bindings.private_market import MAX_PURCHASES
 
 SEED = 7
 DAYS = range(100, 136)
 
 
 @cache
-def seen(street: str, *, cover: bool) -> tuple[Days, Days]:
+def seen(street: str) -> tuple[Days, Days]:
     members = street_8() if street == "8" else street_41()
     return halves(
-        [
-            list(windows(members, [day], SEED + day, cover=cover))
-            for day in DAYS[:: 3 if street == "41" and cover else 1]
-        ],
+        [list(windows(members, [day], SEED + day)) for day in DAYS[:: 3 if street == "41" else 1]],
         SEED,
     )
 
@@ -55,17 +53,10 @@ def test_every_view_shows_a_call_of_every_member_and_both_ends_of_every_trade() 
 
 
 @pytest.mark.parametrize("street", ["8", "41"])
-def test_with_trades_of_nothing_the_ledger_alone_names_nobody_better_than_a_coin(street: str) -> None:
-    learnt, days = seen(street, cover=True)
+def test_the_ledger_alone_names_nobody_better_than_a_coin(street: str) -> None:
+    learnt, days = seen(street)
     for score in (*LEDGER_ALONE.values(), learner(learnt, SEED)):
         assert not attacked(days, score, SEED).exceeds
-
-
-def test_without_them_the_number_of_trades_tells_who_has_much_to_sell() -> None:
-    """A limit that docs/threat-model.md names: it goes when the agents make trades of nothing."""
-    learnt, days = seen("41", cover=False)
-    found = attacked(days, learner(learnt, SEED), SEED)
-    assert found.rate - OF_ONE * found.deviation > found.expected
 
 
 def named(view: View) -> View:
@@ -86,7 +77,7 @@ def named(view: View) -> View:
 
 def test_a_leak_is_found() -> None:
     """Calls in the registry's order, prices of one's own, a first hop: each names the seller."""
-    _, days = seen("8", cover=True)
+    _, days = seen("8")
     leaking = [[named(view) for view in day] for day in days]
     found = attacked(leaking, LEDGER_ALONE["order of calls is the registry's"], SEED)
     assert found.exceeds
@@ -98,13 +89,13 @@ def test_a_leak_is_found() -> None:
 
 def test_no_attacker_learns_from_the_order_in_which_the_truth_is_kept() -> None:
     """Where all sessions look alike, those who know the roofs are as good as a coin for any one of the sellers."""
-    _, days = seen("8", cover=True)
+    _, days = seen("8")
     assert not attacked(days, by_sun_and_trades, SEED).exceeds
 
 
 def test_prices_of_ones_own_name_their_owner() -> None:
     members: tuple[Member, ...] = personal(street_8())
-    learnt, days = halves([list(windows(members, [day], SEED + day, cover=True)) for day in DAYS[:8]], SEED)
+    learnt, days = halves([list(windows(members, [day], SEED + day)) for day in DAYS[:8]], SEED)
     assert attacked(days, learner(learnt, SEED), SEED).rate > 0.9
 
 
@@ -115,22 +106,15 @@ def test_a_rate_exceeds_when_its_interval_does() -> None:
     assert Rate(100, 0.99, 0.3, 0.025).text() == "0.990 [0.941, 1.000], expected 0.300"
 
 
-def test_sessions_trade_as_often_as_the_market_lets_them() -> None:
-    assert market_limits() == (MAX_SALES, MAX_PURCHASES)
-    for cover in (False, True):
-        for view in windows(street_41(), [100], SEED, cover=cover):
-            buyers = [at for at, session in enumerate(view.sessions) if session.side == "buy"]
-            for at, session in enumerate(view.sessions):
-                assert len(session.trades) <= (MAX_SALES if session.side == "sell" else MAX_PURCHASES)
-                assert len({other for other, _ in session.trades}) == len(session.trades)
-                if cover and session.side == "sell" and len(buyers) >= 10:
-                    assert len(view.sessions[at].trades) == MAX_SALES
+def test_sellers_have_one_number_of_trades_and_buyers_no_more_than_they_may() -> None:
+    for street in (street_8(), street_41()):
+        for view in windows(street, [100], SEED):
+            buyers = [session for session in view.sessions if session.side == "buy"]
+            quota = quota_of(len(buyers), len(view.sellers))
+            assert {len(view.sessions[at].trades) for at in view.sellers} == {quota.of_seller}
+            assert max(len(session.trades) for session in buyers) <= MAX_PURCHASES
 
 
-def market_limits() -> tuple[int, int]:
-    """Return how many sales and purchases a session may have, by the contract's source."""
-    source = (Path(__file__).parents[2] / "contracts" / "src" / "PrivateSessions.sol").read_text(encoding="utf-8")
-    sales, purchases = (re.search(rf"{name} = (\d+);", source) for name in ("MAX_SALES", "MAX_PURCHASES"))
-    assert sales is not None
-    assert purchases is not None
-    return int(sales[1]), int(purchases[1])
+def test_the_experiment_has_the_limits_of_the_scenario_that_ships() -> None:
+    assert (Limits(135_000, 250_000, 5), Limits(230_000, 150_000, 6)) == (BUY, SELL)
+    assert [member.name for member in street_8()] == [plan.connection for plan in SCENARIO.households]

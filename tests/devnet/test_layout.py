@@ -151,6 +151,14 @@ def test_a_private_street_has_four_validators_and_eight_households(private: Plac
         assert (row["household"] in vouched) == (index >= 4)
 
 
+def test_all_households_of_a_private_street_have_one_policy_of_prices(private: Place) -> None:
+    found = [load_household(private.household(index) / HOUSEHOLD_CONFIG).trading for index in range(8)]
+    assert len({(each.buy, each.sell) for each in found}) == 1
+    (battery,) = (each for each in found if each.storage)
+    assert battery.storage is not None
+    assert (battery.storage.buy, battery.storage.sell) == (battery.buy, battery.sell)
+
+
 def test_a_private_streets_genesis_names_auditors_who_hold_its_key_together(private: Place) -> None:
     genesis = load_genesis(private.genesis)
     sealing, boxes = genesis.content["sealing"], genesis.content["privacy"]["box_keys"]

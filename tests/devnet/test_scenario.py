@@ -75,6 +75,34 @@ def test_street_8_is_the_private_street() -> None:
     assert len(loads) == 8
 
 
+@pytest.mark.parametrize(
+    ("after", "table", "key"),
+    [
+        ('connection = "LV4.101-L16"\n', "[household.buy]", "household[0].buy"),
+        ('connection = "LV4.101-L31"\n', "[household.sell]", "household[1].sell"),
+        ("sell_hours = [17, 23]\n", "[household.storage.sell]", "household[3].storage.sell"),
+    ],
+)
+def test_in_private_no_household_has_prices_of_its_own(tmp_path: Path, after: str, table: str, key: str) -> None:
+    text = (SCENARIOS / "street-8.toml").read_text()
+    path = tmp_path / "own.toml"
+    path.write_text(text.replace(after, f"{after}{table}\nopening = 130000\nreserve = 240000\nrounds = 6\n", 1))
+    with pytest.raises(ConfigError, match="a price of one's own names its owner") as caught:
+        load_scenario(path)
+    assert caught.value.key == key
+
+
+def test_a_private_street_has_a_policy_of_prices(tmp_path: Path) -> None:
+    text = (SCENARIOS / "street-8.toml").read_text()
+    head, rest = text.split("[strategy.buy]")
+    path = tmp_path / "none.toml"
+    path.write_text(head + rest[rest.index("[[household]]") :])
+    with pytest.raises(ConfigError, match=r"no \[strategy\]: in private all households have one policy"):
+        load_scenario(path)
+    path.write_text(path.read_text().replace("private = true", "private = false"))
+    assert load_scenario(path).why_open.startswith("no [strategy]")
+
+
 def test_a_scenario_that_says_neither_is_open_and_all_its_households_validate() -> None:
     street = load_scenario(STREET)
     assert (street.validators, street.private) == (len(street.households), False)

@@ -17,6 +17,7 @@ from agents.clock import ChainClock, Windows
 from agents.private.session import PublicSession, Session
 from agents.private.street import Deal, Intent, NotEnoughNotes, SessionShown, TradeShown, WindowShown
 from contracts.bindings.market import cost_microeur
+from contracts.bindings.market_types import PRICE_TICK_MICROEUR_PER_KWH
 from contracts.bindings.private_market import SessionState, Side, TradeState
 from privacy.secp256k1 import SECP256K1
 
@@ -138,7 +139,9 @@ class FakeStreet:
         now, number = self._window(window), bytes.fromhex(trade)
         assert number not in self.terms, "allocated before"
         self.terms[number] = Terms(energy, price)
-        made = TradeShown(number, sender, bytes.fromhex(buyer), TradeState.ALLOCATED)
+        made = TradeShown(
+            number, sender, bytes.fromhex(buyer), price // PRICE_TICK_MICROEUR_PER_KWH, TradeState.ALLOCATED
+        )
         self.window[window] = replace(now, trades=(*now.trades, made))
 
     def _allow(self, sender: bytes, window: int, trade: str) -> None:

@@ -14,7 +14,7 @@ from agents.clock import ChainClock, Segment, Windows
 from agents.journal import Contract as ContractLine
 from agents.journal import Journal, Line, NoDeal, read_journal
 from agents.ledger import MarketView
-from agents.market.mechanism import BuyerRules, SellerRules
+from agents.market.mechanism import SOLD_OUT, BuyerRules, SellerRules
 from agents.market.tariff import PRESETS
 from agents.messaging import AgentContainer
 from agents.private.packets import InvalidRelayKey
@@ -53,11 +53,14 @@ class Street:
     def __post_init__(self) -> None:
         self.sessions = [session_of(number) for number in range(self.wires.count)]
         self.homes = [self._home(number) for number in range(self.wires.count)]
-        self.seller = SellerAgent(self.homes[0], self.most_sales)
+        self.seller = SellerAgent(self.homes[0], self._why_not)
         rules = SellerRules(ConcessionStrategy(), SELLING, TARIFF.rails, 10, 300.0, FOR_EVER_S, 225_000)
         self.offer = public(self.sessions[0]).as_offer(WINDOW)
         self.seller.open_book(rules, WINDOW, self.offer.offer_id, 900, "surplus")
         self.wires.mails[0].open_session(WINDOW, self.sessions[0].contact, self.seller.hear)
+
+    def _why_not(self, buyer: bytes) -> str:
+        return SOLD_OUT if len(self.seller.agreements.get(WINDOW, [])) >= self.most_sales else ""
 
     async def buy(self, number: int) -> None:
         buyer = BuyerAgent(self.homes[number])

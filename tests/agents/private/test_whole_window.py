@@ -19,7 +19,7 @@ from agents.messaging import AgentContainer
 from agents.private.bill import WindowBill, window_bills
 from agents.private.trading import WALLET_NAME, PrivateTrading, Surroundings
 from agents.trading.concession import ConcessionStrategy
-from agents.trading.plan import Demand, Supply, WindowPlan
+from agents.trading.plan import Demand, Supply, Trading, WindowPlan
 from agents.trading.strategy import Limits
 from agents.wallet import store
 from contracts import system
@@ -38,6 +38,7 @@ SCALE = 300
 WINDOWS = Windows(ZERO_S, HOUR_S, 900, 2700, 600, 4)
 SELLS = Supply("surplus", 900, Limits(225_000, 160_000, 6))
 BUYS = [Demand("own use", 400, Limits(160_000, 260_000, 5)), Demand("own use", 300, Limits(150_000, 250_000, 6))]
+TRADING = Trading(BUYS[0].limits, SELLS.limits, None)
 READS = {"ann": (0, 800), "bob": (450, 0), "cat": (250, 0)}  # of window 2: ann falls short, bob uses more, cat less
 
 
@@ -135,6 +136,7 @@ class Day:
             readings=lambda window: readings(house, window),
             changed=self.chain.changed,
             reply_timeout_s=360,
+            trading=TRADING,
         )
         private = PrivateTrading(around, {})
         self.chain.listeners.append(private.learn)

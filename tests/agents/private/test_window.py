@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,18 +15,20 @@ from agents.clock import ChainClock, Segment, Windows
 from agents.home import Home
 from agents.journal import Journal, Line, PrivateClosed, PrivateSent, Recorded, Skipped, read_journal
 from agents.ledger import MarketView
+from agents.market.mechanism import Terms
 from agents.market.tariff import PRESETS
 from agents.messaging import AgentContainer
 from agents.private.memory import WindowMemory, remember_windows
 from agents.private.outbox import Outbox
-from agents.private.session import open_session
+from agents.private.session import PublicSession, open_session
+from agents.private.street import TradeShown, make_deal
 from agents.private.window import Means, PrivateWindow, budget_microeur
 from agents.trading.concession import ConcessionStrategy
-from agents.trading.plan import Demand, Supply, WindowPlan
+from agents.trading.plan import Demand, Supply, Trading, WindowPlan
 from agents.trading.strategy import Limits
 from contracts.bindings.market_types import Parameters
-from contracts.bindings.private_market import SessionState, Side, TradeState
-from tests.agents.private.fake_street import FakeScribe, FakeStreet
+from contracts.bindings.private_market import MAX_SALES, SessionState, Side, TradeState, cover_number
+from tests.agents.private.fake_street import JOINT_KEY, FakeScribe, FakeStreet
 from tests.agents.private.warp import run, wall_ms
 from tests.agents.private.wires import Wires
 
@@ -38,6 +41,7 @@ BUYERS = [
     for limits in (Limits(140_000, 260_000, 5), Limits(130_000, 240_000, 6))
 ]
 IDLE = WindowPlan(WINDOW, 300, 300, 0, (), None)
+TRADING = Trading(Limits(140_000, 260_000, 5), Limits(225_000, 140_000, 6), None)  # the first buyer's, the seller's
 PLANS = [SELLER, *BUYERS, IDLE]
 AGREED = [(400, 174_000), (400, 191_000)]  # as tests/agents/private/test_negotiation.py has it by hand
 
@@ -129,6 +133,7 @@ class Scene:
             mail=self.wires.mails[number],
             changed=self.street.changed,
             reply_timeout_s=360,
+            trading=TRADING,
         )
         window = PrivateWindow(means, open_session(home.key, CHAIN_ID, WINDOW), memory)
         if home.clock.now_s() < WINDOWS.start_s(WINDOW):
@@ -163,7 +168,11 @@ def play(scene: Scene) -> FakeStreet:
 
 
 def traded(street: FakeStreet) -> list[tuple[int, int]]:
-    return sorted((terms.energy_wh, terms.price) for terms in street.terms.values())
+    return sorted((terms.energy_wh, terms.price) for terms in street.terms.values() if terms.energy_wh)
+
+
+def covers(street: FakeStreet) -> list[TradeShown]:
+    return [trade for trade in street.window[WINDOW].trades if not street.terms[trade.trade_id].energy_wh]
 
 
 def states(street: FakeStreet) -> set[SessionState]:
@@ -174,6 +183,7 @@ def test_a_window_is_traded_and_settled(tmp_path: Path) -> None:
     scene = Scene(tmp_path)
     street = play(scene)
     assert traded(street) == AGREED
+    assert len(street.terms) == len(covers(street)) + len(AGREED) == MAX_SALES
     assert states(street) == {SessionState.SETTLED}
     assert len(street.window[WINDOW].sessions) == len(PLANS)
     assert {trade.state for trade in street.window[WINDOW].trades} == {TradeState.DELIVERED}
@@ -191,7 +201,7 @@ def test_a_window_is_traded_and_settled(tmp_path: Path) -> None:
 
 def lines_of_a_life(number: int) -> int:
     """How many lines a household writes that nobody kills, and one more."""
-    return {0: 17, 1: 13, 3: 7}[number]
+    return {0: 21, 1: 15, 3: 7}[number]
 
 
 @pytest.mark.parametrize("written", [False, True], ids=["before", "after"])
@@ -207,12 +217,64 @@ def test_a_household_killed_at_any_line_loses_nothing(tmp_path: Path, number: in
     assert states(street) <= {SessionState.SETTLED, SessionState.OFFERED}
     assert {trade.state for trade in street.window[WINDOW].trades} <= {TradeState.DELIVERED, TradeState.ALLOCATED}
     assert set(traded(street)) <= {*AGREED, (100, 191_000), (100, 174_000)}
+    assert len(street.terms) <= MAX_SALES
     for member in range(len(PLANS)):
         assert [line for line in scene.lines(member) if isinstance(line, PrivateClosed)]
         sent = [line for line in scene.lines(member) if isinstance(line, PrivateSent)]
         assert len({line.transaction for line in sent if line.step == "fund"}) <= 1
         recorded = [line.trade for line in scene.lines(member) if isinstance(line, Recorded)]
         assert len(recorded) == len(set(recorded)), "a trade is news once"
+
+
+def test_a_window_has_as_many_sales_of_each_seller_and_only_real_ones_are_written_down(tmp_path: Path) -> None:
+    scene = Scene(tmp_path)
+    street = play(scene)
+    assert len(covers(street)) == MAX_SALES - len(AGREED)
+    assert {trade.state for trade in covers(street)} == {TradeState.DELIVERED}
+    prices = [street.terms[trade.trade_id].price for trade in covers(street)]
+    assert all(130_000 <= price <= 225_000 for price in prices), "between offers of two policies"
+    steps = [line.step.split()[0] for line in scene.lines(0) if isinstance(line, PrivateSent)]
+    assert Counter(steps)["allocate"] == len(AGREED)
+    assert Counter(steps)["cover"] == len(covers(street))
+    numbers = {"0x" + trade.trade_id.hex() for trade in covers(street)}
+    for number in range(len(PLANS)):
+        told = [line for line in scene.lines(number) if not isinstance(line, PrivateSent)]
+        assert not any(trade in repr(told) for trade in numbers)
+
+
+@pytest.mark.parametrize("written", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("last", range(10, 17))
+def test_a_seller_killed_while_it_records_makes_no_cover_twice(tmp_path: Path, last: int, written: bool) -> None:
+    scene = Scene(tmp_path, kill=(0, last, written))
+    street = play(scene)
+    assert traded(street) == AGREED
+    assert len(street.terms) == MAX_SALES
+    assert {trade.state for trade in street.window[WINDOW].trades} == {TradeState.DELIVERED}
+    assert not set(street.refusals) - {"prepared before"}
+
+
+def test_a_buyer_ignores_what_looks_like_a_cover_and_is_not_of_nothing(tmp_path: Path) -> None:
+    seller, buyer = (open_session(PrivateKey(bytes([number + 1]) * 32), CHAIN_ID, WINDOW) for number in (0, 1))
+
+    async def scenario() -> tuple[FakeStreet, list[bytes]]:
+        scene = Scene(tmp_path)
+        playing = asyncio.create_task(scene.play())
+        await asyncio.sleep(2_430 / 300)
+        public = PublicSession(buyer.address, buyer.contact_key, 140_000)
+        number = cover_number(CHAIN_ID, WINDOW, seller.address, buyer.address, 5)
+        forged = [
+            make_deal(CHAIN_ID, JOINT_KEY, seller, public, agreement, Terms(energy_wh, 191_000), Side.SELL)
+            for agreement, energy_wh in ((number, 1), (bytes(32), 0))
+        ]
+        for deal in forged:
+            trade, to, energy_wh = deal.trade_id.hex(), buyer.address.hex(), deal.terms.energy_wh
+            scene.street._allocate(seller.address, WINDOW, trade, to, energy_wh, 191_000)
+        return await playing, [deal.trade_id for deal in forged]
+
+    street, forged = run(scenario)
+    found = {trade.trade_id: trade.state for trade in street.window[WINDOW].trades}
+    assert {found.pop(trade) for trade in forged} == {TradeState.ALLOCATED}
+    assert street.wallets[1] == MONEY - 76_400
 
 
 def test_a_buyer_gets_its_escrow_back_from_a_seller_that_never_returns(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+LEAST_STEP_S = 1e-5  # time never stands still: who sleeps for less than a clock's rounding would for ever
 
 
 class WarpLoop(asyncio.SelectorEventLoop):
@@ -22,7 +23,7 @@ class WarpLoop(asyncio.SelectorEventLoop):
             if not events and timeout is None:
                 raise RuntimeError("all tasks wait, and for nothing")
             if not events:
-                self._now_s += timeout or 0.0
+                self._now_s += max(timeout or 0.0, LEAST_STEP_S)
             return events
 
         self._selector.select = hurry  # type: ignore[attr-defined]
