@@ -84,10 +84,12 @@ class SpendCall:
     Args:
         spends: two.
         commitments: of the new notes, and then of the lock if there is one, 33 bytes each.
+        withdrawal: micro-euro that leave the pool.
     """
 
     spends: tuple[Spent, ...]
     commitments: tuple[bytes, ...]
+    withdrawal: int
 
 
 def decode_spend(data: bytes) -> SpendCall | None:
@@ -100,7 +102,7 @@ def decode_spend(data: bytes) -> SpendCall | None:
         return None
     if SPEND_SELECTOR + encode(SPEND_TYPES, values) != data:
         return None
-    spends, notes, lock = values[:3]
+    spends, notes, lock, withdrawal = *values[:3], values[5]
     if len(spends) != SPENDS * SPENT_BYTES or len(notes) != 2 * NOTE_BYTES or len(lock) not in (0, LOCK_BYTES):
         return None
     rows = [spends[at : at + SPENT_BYTES] for at in (0, SPENT_BYTES)]
@@ -108,4 +110,5 @@ def decode_spend(data: bytes) -> SpendCall | None:
     return SpendCall(
         tuple(Spent(int.from_bytes(row[:4], "big"), row[4 : 4 + POINT_BYTES], row[-POINT_BYTES:]) for row in rows),
         (*commitments, lock[:POINT_BYTES]) if lock else tuple(commitments),
+        withdrawal,
     )

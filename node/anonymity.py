@@ -1,8 +1,8 @@
 """Who may act without an account: a member of a window's ring once, owners of notes that were not spent, for both of
 them only with proofs that hold; judged on the parent state, as all admission is.
 
-A verdict on a proof depends on the transaction's bytes and on the ring or bin alone, so it is kept: a block does not
-check again what the pool admitted.
+Whether a proof holds depends on the transaction's bytes and on the ring or bin alone, so what holds is remembered: a
+block does not check again what the pool admitted. Wrong ones are not, or anybody could have right ones forgotten.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from privacy.group import InvalidEncoding
 from privacy.secp256k1 import SECP256K1
 
 MAX_EXPIRY_AHEAD: Final = 1_000  # heights; what waits longer does not act any more, and need not be remembered
-VERDICTS_KEPT: Final = 8_192  # several times what a pool may hold
+PROOFS_KEPT: Final = 8_192  # several times what a pool may hold
 SPENDS_KEPT: Final = 2_048  # decoded calldata, about a kilobyte each
 
 
@@ -41,27 +41,29 @@ class InvalidProof(InvalidTransaction):
     """A proof that does not hold: an honest node passes none on."""
 
 
-class _Verdicts:
-    """Verdicts by what they depend on; the oldest leave. The pool's thread and the chain's both ask."""
+class _Proved:
+    """Proofs that hold, by what that depends on; the oldest leave. The pool's thread and the chain's both ask."""
 
     def __init__(self, bound: int) -> None:
         self._bound = bound
-        self._kept: OrderedDict[tuple[bytes, ...], bool] = OrderedDict()
+        self._kept: OrderedDict[tuple[bytes, ...], None] = OrderedDict()
         self._lock = Lock()
 
-    def get(self, *key: bytes) -> bool | None:
+    def has(self, *key: bytes) -> bool:
         with self._lock:
-            return self._kept.get(key)
+            return key in self._kept
 
-    def keep(self, verdict: bool, *key: bytes) -> bool:
-        with self._lock:
-            self._kept[key] = verdict
-            while len(self._kept) > self._bound:
-                self._kept.popitem(last=False)
-        return verdict
+    def keep(self, holds: bool, *key: bytes) -> bool:
+        """Remember a proof if it holds; return whether it does."""
+        if holds:
+            with self._lock:
+                self._kept[key] = None
+                while len(self._kept) > self._bound:
+                    self._kept.popitem(last=False)
+        return holds
 
 
-_verdicts: Final = _Verdicts(VERDICTS_KEPT)
+_proved: Final = _Proved(PROOFS_KEPT)
 
 
 Data = tuple[bytes, bytes]
@@ -85,6 +87,7 @@ def check_private(tx: Transaction, state: StateReader, parent: Header) -> None:
         if not _call_holds(tx, tx.private, data[0]):
             raise InvalidProof("invalid ring signature: no member of this ring signed this call")
     elif isinstance(tx.private, SignedTransfer):
+        _check_balance(tx)
         for place, code in enumerate(data):
             if not _spend_holds(tx, tx.private, place, code):
                 raise InvalidProof(f"invalid CLSAG: spend {place} is of no note of its bin")
@@ -111,7 +114,7 @@ def check_current(tx: Transaction, state: StateReader, parent: Header) -> list[D
 
 
 def check_ranges(transactions: Iterable[Transaction]) -> None:
-    """Check the range proofs of a block's transfers together, so that each of them finds its verdict."""
+    """Check the range proofs of a block's transfers together, so that those that hold are not checked again."""
     _ranges_hold([tx for tx in transactions if isinstance(tx.private, SignedTransfer)])
 
 
@@ -170,14 +173,13 @@ def _check_call(tx: Transaction, signed: SignedCall, state: StateReader, parent:
 
 
 def _call_holds(tx: Transaction, signed: SignedCall, data: Data) -> bool:
-    verdict = _verdicts.get(tx.hash, data[0])
-    if verdict is not None:
-        return verdict
+    if _proved.has(tx.hash, data[0]):
+        return True
     try:
         rows = envelopes.ring_from_code(data[1])
     except InvalidEncoding:
         return False
-    return _verdicts.keep(envelopes.call_holds(signed.call, PRIVACY_REGISTRY, rows, signed.proof), tx.hash, data[0])
+    return _proved.keep(envelopes.call_holds(signed.call, PRIVACY_REGISTRY, rows, signed.proof), tx.hash, data[0])
 
 
 # -- transfers of notes
@@ -206,11 +208,19 @@ def _check_spends(tx: Transaction, state: StateReader) -> list[Data]:
     return bins
 
 
+def _check_balance(tx: Transaction) -> None:
+    """Check what the pool checks too: what reverts there spends no note, so it could come again for ever."""
+    spend = spend_of(tx.data)
+    if spend is None or not envelopes.balances(
+        [each.pseudo_output for each in spend.spends], spend.commitments, spend.withdrawal
+    ):
+        raise InvalidTransaction("unbalanced: the notes that are spent are not what the transfer makes")
+
+
 def _spend_holds(tx: Transaction, signed: SignedTransfer, place: int, data: Data) -> bool:
     key = tx.hash, bytes((place,)), data[0]
-    verdict = _verdicts.get(*key)
-    if verdict is not None:
-        return verdict
+    if _proved.has(*key):
+        return True
     spend = spend_of(tx.data)
     try:
         notes = envelopes.bin_from_code(data[1])
@@ -220,24 +230,22 @@ def _spend_holds(tx: Transaction, signed: SignedTransfer, place: int, data: Data
         return False
     said, message = spend.spends[place], signed.transfer.signing_hash()
     holds = envelopes.spend_holds(notes, said.key_image, said.pseudo_output, message, signed.proofs[place])
-    return _verdicts.keep(holds, *key)
+    return _proved.keep(holds, *key)
 
 
 def _ranges_hold(transfers: Sequence[Transaction]) -> list[bool]:
-    """Return of each transfer whether its range proof holds; those without a verdict are checked together."""
-    found = {tx.hash: _verdicts.get(tx.hash) for tx in transfers}
+    """Return of each transfer whether its range proof holds; those that are not known to are checked together."""
+    found = {tx.hash: _proved.has(tx.hash) for tx in transfers}
     claims: dict[bytes, envelopes.RangeClaim] = {}
     for tx in transfers:
-        if found[tx.hash] is None:
-            claim = _range_claim(tx)
-            found[tx.hash] = False
-            if claim is not None:
-                claims[tx.hash] = claim
+        claim = None if found[tx.hash] else _range_claim(tx)
+        if claim is not None:
+            claims[tx.hash] = claim
     if claims:
         verdicts = range_proof.verify_each(SECP256K1, list(claims.values()), secrets.token_bytes(32))
         for transaction_hash, verdict in zip(claims, verdicts, strict=True):
-            found[transaction_hash] = _verdicts.keep(verdict, transaction_hash)
-    return [bool(found[tx.hash]) for tx in transfers]
+            found[transaction_hash] = _proved.keep(verdict, transaction_hash)
+    return [found[tx.hash] for tx in transfers]
 
 
 def _range_claim(tx: Transaction) -> envelopes.RangeClaim | None:

@@ -22,11 +22,10 @@ from consensus.messages import CertifiedBlock
 from consensus.state import Stage
 from consensus.types import Domain, ValidatorSet
 from contracts.bindings.consortium_votes import Equivocation
-from node.anonymity import InvalidProof
 from node.application import Application, BlockRefused, Replayed, make_block_0
 from node.budget import MOST, BlockBudget
 from node.chain.assembly import hash_of_body, join_body, split_body
-from node.chain.transaction import InvalidTransaction, Transaction, decode_transaction
+from node.chain.transaction import InvalidTransaction, Transaction
 from node.clock import ChainClock, wall_ms
 from node.config import DATABASE_NAME, SNAPSHOTS_NAME, NodeConfig
 from node.driver.compact import BodyFormat
@@ -53,18 +52,19 @@ from node.evidence import Reporter
 from node.execution import Loop, proofs
 from node.genesis import Genesis, load_genesis
 from node.gossip import Gossip
+from node.intake import Intake
 from node.keys import load_key, read_passphrase
 from node.membership import Membership, membership
 from node.mempool import Mempool
-from node.p2p import Channel, NetworkIdentity, PeerNetwork
+from node.p2p import Channel, NetworkIdentity, Offence, PeerNetwork
 from node.parsing import ConfigError
 from node.ports import LoopClock, PeerTransport, StoreArchive
 from node.restore import is_marked, open_log, unmark
 from node.rpc.backend import NodeStatus, PeerStatus
 from node.rpc.server import RpcConfig, RpcServer
-from node.rules import RuleBook, Rules
+from node.rules import RuleBook
 from node.snapshot.shelf import Shelf, Snapshotter
-from node.storage import Store, View
+from node.storage import Store
 from node.sync.follower import Follower
 
 FORWARD_AFTER = 0.25  # of the view timeout: well before the view is given up
@@ -104,6 +104,8 @@ class Validator:
         self._wal = open_log(config.directory, domain.genesis_hash, signer.node_key, self._store)
         self._clock = ChainClock(genesis, lambda: wall_ms() + config.clock_offset_ms)
         self._mempool = Mempool()
+        self._pending_listeners: list[Callable[[Transaction], None]] = []
+        self._intake = Intake(self._mempool, self._store, self._rule_book.rules_at, time.monotonic, self._tell_pending)
         self._application = Application(self._store, self._rule_book, self._clock, self._mempool.get, Loop(config.loop))
         acting = self._application.validators()
         with self._store.read() as view:
@@ -157,7 +159,6 @@ class Validator:
         self._tasks: set[asyncio.Task[None]] = set()
         self._head_listeners: list[Callable[[int], None]] = [self._snapshotter.on_head]
         self._replayed: dict[int, Replayed] = {}  # committed, the driver does not know it yet
-        self._pending_listeners: list[Callable[[Transaction], None]] = []
         self._stop = asyncio.Event()
         self._failure: BaseException | None = None
 
@@ -348,9 +349,11 @@ class Validator:
 
     def _report(self, raw: bytes) -> None:
         try:
-            self._take(raw)
+            tx, _ = self._intake.take(raw)
         except InvalidTransaction as error:
             log.warning("evidence cannot be sent", extra={"reason": str(error)})
+            return
+        self._gossip.publish(tx.hash, tx.raw)
 
     def _remind(self, position: tuple[int, int]) -> None:
         """Tell the leader what waits, if since then it has not proposed."""
@@ -379,23 +382,13 @@ class Validator:
         except ValueError as error:
             self._network.complain(node_key.hex()[:16], str(error))
             return
-        work = False
-        taken = []
-        with self._store.read() as view:
-            rules = self._rule_book.rules_at(view.head_height + 1)
-            for raw in parcel.raws:
-                if self._mempool.get(keccak(raw)) is not None:
-                    continue
-                try:
-                    work |= self._admit(decode_transaction(raw, rules.chain_id), view, rules)
-                    taken.append(raw)
-                except InvalidProof as error:
-                    self._network.complain(node_key.hex()[:16], error.reason)
-                except InvalidTransaction:  # stale, or a peer's pool is not ours
-                    continue
-        self._gossip.pass_on(taken, parcel.onward)
-        if work:
+        taken = self._intake.receive(node_key, parcel.raws)
+        self._gossip.pass_on(taken.raws, parcel.onward)
+        if taken.work:
             self._on_work()
+        if taken.offence:
+            self._network.complain(node_key.hex()[:16], taken.offence)
+            raise Offence(taken.offence)
 
     def _on_work(self) -> None:
         self._budget.work(time.monotonic())
@@ -405,11 +398,9 @@ class Validator:
         self._handle(PeerConnected(node_key))
         self._gossip.greet(node_key)
 
-    def _admit(self, tx: Transaction, view: View, rules: Rules) -> bool:
-        executable = self._mempool.add(tx, view.state, rules, view.head)
+    def _tell_pending(self, tx: Transaction) -> None:
         for listener in list(self._pending_listeners):
             listener(tx)
-        return executable
 
     # -- following by RPC (Chain)
 
@@ -445,18 +436,11 @@ class Validator:
         Raises:
             InvalidTransaction: no valid block can contain it, or the pool does not take it.
         """
-        tx, work = self._take(raw)
+        tx, work = await self._intake.submit(raw)
+        self._gossip.publish(tx.hash, tx.raw)
         if work:
             self._on_work()
         return tx.hash
-
-    def _take(self, raw: bytes) -> tuple[Transaction, bool]:
-        with self._store.read() as view:
-            rules = self._rule_book.rules_at(view.head_height + 1)
-            tx = decode_transaction(raw, rules.chain_id)
-            work = self._admit(tx, view, rules)
-        self._gossip.publish(tx.hash, tx.raw)
-        return tx, work
 
     @property
     def store(self) -> Store:

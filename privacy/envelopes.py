@@ -21,7 +21,7 @@ from eth_abi.abi import encode
 from eth_hash.auto import keccak
 
 from privacy import clsag, range_proof, ring
-from privacy.commitment import commit
+from privacy.commitment import commit, value_base
 from privacy.group import SCALAR_BYTES, InvalidEncoding, Scalar
 from privacy.secp256k1 import POINT_BYTES, SECP256K1, Point
 
@@ -327,6 +327,21 @@ def spend_holds(
     except InvalidEncoding:
         return False
     return _G.point_to_bytes(signature.image) == image and clsag.verify(_G, said, signature)
+
+
+def balances(pseudo_outputs: Sequence[bytes], commitments: Sequence[bytes], withdrawal: int) -> bool:
+    """Return whether Σ C' = Σ C + withdrawal·H: what a transfer spends is what it makes; it raises nothing.
+
+    Args:
+        pseudo_outputs: C' of the spends.
+        commitments: C of the new notes and of the lock.
+        withdrawal: what leaves the pool.
+    """
+    try:
+        spent, made = (_G.sum(map(_G.point_from_bytes_checked, each)) for each in (pseudo_outputs, commitments))
+    except InvalidEncoding:
+        return False
+    return _G.equal(spent, _G.sum((made, _G.multiply(_G.scalar(withdrawal), value_base(_G)))))
 
 
 RangeClaim = tuple[range_proof.Statement[Point], range_proof.RangeProof[Point]]

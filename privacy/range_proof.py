@@ -351,8 +351,9 @@ def verify_each(
     Raises:
         ValueError: fewer than 32 random bytes.
     """
-    if verify_batch(group, claims, randomness, hashing):
-        return [True] * len(claims)
+    together = verify_batch(group, claims, randomness, hashing)
+    if together or len(claims) == 1:
+        return [together] * len(claims)
     return [verify(group, *claim, hashing) for claim in claims]
 
 

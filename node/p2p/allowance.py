@@ -19,11 +19,15 @@ class Allowance:
 
     def take(self, size: int, now_s: float) -> bool:
         """Take so much; False, and nothing taken, if it is not there."""
-        self._fill(now_s)
-        if size > self._left:
+        if not self.has(size, now_s):
             return False
         self._left -= size
         return True
+
+    def has(self, size: int, now_s: float) -> bool:
+        """Return whether so much is there; nothing is taken."""
+        self._fill(now_s)
+        return size <= self._left
 
     def owe(self, size: int, now_s: float) -> float:
         """Take so much in any case; return how many seconds to wait before anything more is taken."""

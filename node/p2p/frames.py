@@ -29,6 +29,10 @@ class InvalidFrame(Exception):
     """A peer sent something that is no frame."""
 
 
+class Offence(Exception):
+    """A peer sent a message that no honest one sends: whoever handles it raises this, and the connection ends."""
+
+
 @dataclass(frozen=True, slots=True)
 class Hello:
     """The first frame each way: what both sides must agree on."""

@@ -61,7 +61,8 @@ class PeerNetwork:
         identity: who we are, on which chain.
         members: end point (host, port) of every member by node key; our own may be among them.
         listen: where to listen, (host, port); port 0 takes any free one.
-        on_message: called with (node key, channel, payload) for everything that arrives.
+        on_message: called with (node key, channel, payload) for everything that arrives; an `Offence` that it raises
+            ends the connection.
         on_connect: called with the node key when a connection is up.
         jitter: spreads reconnections; injected for tests.
         now: UTC time, for certificates; injected for tests.

@@ -16,7 +16,7 @@ import aiohttp
 from aiohttp import web
 
 from node.p2p.allowance import Allowance
-from node.p2p.frames import MAX_MESSAGES, Channel, InvalidFrame, decode_frame, encode_frame
+from node.p2p.frames import MAX_MESSAGES, Channel, InvalidFrame, Offence, decode_frame, encode_frame
 
 QUEUE_BYTES = {
     Channel.CONSENSUS: 32 * 1024 * 1024,  # a few of the largest messages: beyond that the peer is too slow
@@ -164,7 +164,11 @@ class Peer:
                 await self.close("too much a second")
                 return f"sent more than {RATE_BYTES} bytes or {RATE_MESSAGES} messages a second"
             for number, (channel, payload) in enumerate(messages, start=1):
-                on_message(self.node_key, channel, payload)
+                try:
+                    on_message(self.node_key, channel, payload)
+                except Offence as error:
+                    await self.close(str(error))
+                    return f"offence: {error}"
                 if number % YIELD_AFTER == 0:
                     await asyncio.sleep(0)  # one peer's flood must not hold up the others
         return f"closed ({self._socket.close_code})"

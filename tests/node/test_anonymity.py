@@ -224,7 +224,7 @@ def test_notes_are_spent_once_from_closed_bins() -> None:
         check_admissible(TRANSFER, state, RULES, HEAD)
 
 
-@pytest.mark.parametrize("amounts", [(2**64, 500), (2_000, -1), (500, 500, 2**64 + 7)])
+@pytest.mark.parametrize("amounts", [(2**64, 2_000 - 2**64), (2_001, -1), (2_500, -(2**64) - 507, 2**64 + 7)])
 def test_amounts_beyond_the_range_are_refused(amounts: tuple[int, ...]) -> None:
     """Everything is signed as it should be, but what is shown to be in range is something else."""
     raw = made.signed_transfer(((1, 7), (2, 8)), amounts, proved=(0,) * len(amounts))
@@ -240,6 +240,29 @@ def test_a_lock_has_to_be_in_range_too() -> None:
 def test_what_is_no_spend_is_refused() -> None:
     assert "not the one encoding of a spend" in refusal(rebuilt(TRANSFER, 4, b"\1\2\3\4" + TRANSFER.data[4:]))
     assert "not the one encoding of a spend" in refusal(rebuilt(TRANSFER, 4, TRANSFER.data + bytes(32)))
+
+
+@pytest.mark.parametrize(
+    ("amounts", "withdrawal", "reason"),
+    [
+        ((1_500, 500), 0, ""),
+        ((1_000, 300), 700, ""),
+        ((500, 500, 300), 700, ""),
+        ((2_000, 1), 0, "unbalanced"),
+        ((7, 500, 1_500), 0, "unbalanced"),
+        ((1_500, 500), 1, "unbalanced"),
+        ((1_000, 300), 0, "unbalanced"),
+    ],
+)
+def test_a_transfer_makes_what_it_spends(
+    amounts: tuple[int, ...], withdrawal: int, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What does not would revert and spend nothing, so two notes could fill blocks for ever."""
+    tx = decoded(made.signed_transfer(((2, 1), (2, 2)), amounts, withdrawal=withdrawal))
+    if reason:  # before any proof
+        monkeypatch.setattr(envelopes, "spend_holds", None)
+    assert reason in refusal(tx)
+    assert bool(reason) == bool(refusal(tx))
 
 
 # -- expiry
@@ -296,11 +319,23 @@ def test_a_proof_is_checked_once(monkeypatch: pytest.MonkeyPatch) -> None:
         refusal(rebuilt(call, 2, keccak(ring_to_code(made.ring_rows(9)))), longer)
 
 
-def test_verdicts_are_bounded() -> None:
-    kept = anonymity._Verdicts(2)
-    for name in (b"a", b"b", b"c"):
-        assert kept.keep(name != b"b", name) == (name != b"b")
-    assert [kept.get(name) for name in (b"a", b"b", b"c")] == [None, False, True]
+def test_what_was_proved_is_bounded_and_wrong_proofs_take_no_room() -> None:
+    kept = anonymity._Proved(2)
+    for name in (b"a", b"b", b"c", b"d"):
+        assert kept.keep(name != b"d", name) == (name != b"d")
+    assert [kept.has(name) for name in (b"a", b"b", b"c", b"d")] == [False, True, True, False]
+
+
+def test_wrong_transfers_have_no_right_one_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(anonymity, "_proved", kept := anonymity._Proved(3))
+    assert refusal(TRANSFER) == ""
+    proofs = rlp.decode(TRANSFER.raw[1:])[5]
+    for at in range(3):
+        wrong = rebuilt(LOCKING, 5, [bytes((at,)) + proofs[0][1:], *proofs[1:]])
+        assert "invalid CLSAG" in refusal(wrong)
+    assert len(kept._kept) == 3
+    monkeypatch.setattr(envelopes, "spend_holds", lambda *_: False)
+    assert refusal(TRANSFER) == ""
 
 
 def test_a_blocks_range_proofs_are_checked_together_and_each_gets_its_verdict(monkeypatch: pytest.MonkeyPatch) -> None:

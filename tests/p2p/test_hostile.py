@@ -34,6 +34,7 @@ from node.p2p.frames import (
     PROTOCOL_VERSION,
     Hello,
     InvalidFrame,
+    Offence,
     decode_frame,
     encode_frame,
 )
@@ -369,6 +370,34 @@ def test_a_member_removed_during_its_hello_stays_out(run: Run) -> None:
                 for task in pending:
                     task.cancel()
                 assert node.network.connected() == []
+        finally:
+            await node.network.close()
+
+    run(scenario())
+
+
+def test_an_offence_ends_the_connection_and_what_came_with_it(run: Run) -> None:
+    async def scenario() -> None:
+        node = await listening(0)
+        seen: list[bytes] = []
+
+        def handle(_: bytes, channel: Channel, payload: bytes) -> None:
+            seen.append(payload)
+            if payload == b"wrong":
+                raise Offence("a proof that does not hold")
+
+        node.network._on_message = handle
+        try:
+            async with websocket(node) as connection:
+                await connection.send_bytes(HELLO)
+                await soon(node.ups.get())
+                messages = [(Channel.TRANSACTIONS, payload) for payload in (b"right", b"wrong", b"later")]
+                await connection.send_bytes(encode_frame(messages))
+                await soon(connection.receive_bytes())  # the node's hello
+                ended = await soon(connection.receive())
+                assert (ended.type, ended.data) == (aiohttp.WSMsgType.CLOSE, aiohttp.WSCloseCode.POLICY_VIOLATION)
+                assert ended.extra == "a proof that does not hold"
+            assert seen == [b"right", b"wrong"]
         finally:
             await node.network.close()
 

@@ -104,6 +104,7 @@ def test_an_allowance_fills_at_its_rate_and_no_further() -> None:
     allowance = Allowance(100, 2.0, 0.0)
     assert [allowance.take(150, 0.0), allowance.take(60, 0.0), allowance.take(60, 0.1)] == [True, False, True]
     assert allowance.take(201, 50.0) is False
+    assert [allowance.has(200, 50.0), allowance.has(201, 50.0), allowance.has(200, 50.0)] == [True, False, True]
     assert allowance.owe(300, 50.0) == pytest.approx(1.0)
     assert allowance.owe(0, 51.0) == pytest.approx(0.0)
 

@@ -90,8 +90,13 @@ def spent_row(bin_: int, spend: OwnSpend) -> bytes:
     return bin_.to_bytes(4, "big") + G.point_to_bytes(image) + G.point_to_bytes(spend.pseudo_output)
 
 
-def openings_of(*amounts: int) -> list[tuple[int, Scalar]]:
-    return [(amount, secret(f"output {place} {amount}")) for place, amount in enumerate(amounts)]
+def openings_of(
+    amounts: tuple[int, ...], places: tuple[tuple[int, int], ...], name: str = ""
+) -> list[tuple[int, Scalar]]:
+    """Return (v, γ) of each amount; the blindings add up to those of the pseudo-outputs of these notes."""
+    rest = [secret(f"output {place} {amount}") for place, amount in enumerate(amounts[1:])]
+    pseudo = sum(secret(f"pseudo {bin_} {index} {name}") for bin_, index in places)
+    return list(zip(amounts, (G.scalar(pseudo - sum(rest)), *rest), strict=True))
 
 
 def note_bytes(opening: tuple[int, Scalar], name: str = "") -> bytes:
@@ -100,9 +105,9 @@ def note_bytes(opening: tuple[int, Scalar], name: str = "") -> bytes:
     return b"".join(map(G.point_to_bytes, (key, commit(G, *opening)))) + bytes(334 - 66)
 
 
-def spend_data(spends: bytes, notes: bytes, lock: bytes = b"") -> bytes:
+def spend_data(spends: bytes, notes: bytes, lock: bytes = b"", withdrawal: int = 0) -> bytes:
     types = ("bytes", "bytes", "bytes", "address", "uint64", "uint64", "address")
-    return SPEND + encode(types, (spends, notes, lock, SESSION, WINDOW, 0, bytes(20)))
+    return SPEND + encode(types, (spends, notes, lock, SESSION, WINDOW, withdrawal, bytes(20)))
 
 
 def transfer_of(**values: Any) -> ShieldedTransfer:
@@ -115,16 +120,20 @@ def signed_transfer(
     amounts: tuple[int, ...] = (1_500, 500),
     name: str = "",
     proved: tuple[int, ...] | None = None,
+    withdrawal: int = 0,
     **values: Any,
 ) -> bytes:
     """Return a transfer of the notes at these places (bin, index); a third amount is a lock.
 
+    It balances if the amounts and the withdrawal do: every note is of `AMOUNT`.
+
     `proved` are the amounts that are shown to be in range, if they are others than those that are transferred.
     """
-    spends, openings = [own_spend(*place, name) for place in places], openings_of(*amounts)
+    spends = [own_spend(*place, name) for place in places]
+    openings = openings_of(amounts, places, name)
     rows = b"".join(spent_row(bin_, spend) for (bin_, _), spend in zip(places, spends, strict=True))
     notes = b"".join(note_bytes(opening, name) for opening in openings[:2])
     lock = b"".join(G.point_to_bytes(commit(G, *opening)) + bytes(227 - 33) for opening in openings[2:])
-    transfer = transfer_of(data=spend_data(rows, notes, lock), **values)
-    shown = openings if proved is None else openings_of(*proved)
+    transfer = transfer_of(data=spend_data(rows, notes, lock, withdrawal), **values)
+    shown = openings if proved is None else openings_of(proved, places, name)
     return sign_transfer(transfer, spends, shown, random_bytes("transfer"))

@@ -16,6 +16,7 @@ from privacy.envelopes import (
     CLSAG_BYTES,
     RANGE_PROOF_BYTES,
     AnonymousCall,
+    balances,
     bin_from_code,
     bin_to_code,
     call_holds,
@@ -29,7 +30,7 @@ from privacy.envelopes import (
 )
 from privacy.group import InvalidEncoding
 from tests.privacy import envelopes as made
-from tests.privacy.keys import random_bytes
+from tests.privacy.keys import random_bytes, secret
 
 G = made.G
 ROWS = made.ring_rows()
@@ -144,7 +145,7 @@ def test_a_transfer_is_what_the_page_says(amounts: tuple[int, ...]) -> None:
         assert not spend_holds(spend.members, image, bytes(33), message, proof)
         assert not spend_holds(made.bin_notes(2), image, pseudo, message, proof)
         assert not spend_holds(spend.members, image, pseudo, message, proof[:-1])
-    commitments = [G.point_to_bytes(commit(G, *opening)) for opening in made.openings_of(*amounts)]
+    commitments = [G.point_to_bytes(commit(G, *opening)) for opening in made.openings_of(amounts, ((0, 3), (1, 5)))]
     claim = range_claim_of(commitments, message, proofs[2])
     assert claim is not None
     assert range_proof.verify(G, *claim)
@@ -153,3 +154,19 @@ def test_a_transfer_is_what_the_page_says(amounts: tuple[int, ...]) -> None:
     assert not range_proof.verify(G, *other)
     assert range_claim_of([*commitments[1:], bytes(33)], message, proofs[2]) is None
     assert range_claim_of(commitments, message, proofs[2][:-1]) is None
+
+
+def test_what_a_transfer_spends_is_what_it_makes() -> None:
+    blindings = [secret(f"balance {place}") for place in range(4)]
+    blindings[3] = G.scalar(blindings[0] + blindings[1] - blindings[2])
+    points = [
+        G.point_to_bytes(commit(G, *opening)) for opening in zip((1_000, 1_000, 1_200, 300), blindings, strict=True)
+    ]
+    assert balances(points[:2], points[2:], 500)
+    for withdrawal in (0, 499, 501):
+        assert not balances(points[:2], points[2:], withdrawal)
+    assert balances([points[0]], [points[0]], 0)
+    assert not balances(points[:2], [points[2]], 500)
+    for wrong in (b"", bytes(33), b"\2" + b"\xff" * 32, points[0][:-1]):
+        assert not balances([wrong, points[1]], points[2:], 500)
+        assert not balances(points[:2], [wrong, points[3]], 500)

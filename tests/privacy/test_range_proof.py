@@ -301,8 +301,25 @@ def test_a_batch_holds_if_all_of_it_does_and_each_verdict_is_told() -> None:
     assert not verify_batch(G, batch, random_bytes("batch"))
     assert verify_each(G, batch, random_bytes("batch")) == [True, True, False, True]
     assert verify_each(G, claims(3), random_bytes("batch")) == [True] * 3
+    assert verify_each(G, [], random_bytes("batch")) == []
     with pytest.raises(ValueError, match="32"):
         verify_batch(G, batch, b"short")
+
+
+def test_one_proof_alone_is_checked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    said, good = claims(1)[0]
+    wrong = (said, replace(good, d1=G.scalar(good.d1 + 1)))
+    counted: list[int] = []
+    real = range_proof._Equation.holds
+
+    def holds(equation: range_proof._Equation[Point]) -> bool:
+        counted.append(1)
+        return real(equation)
+
+    monkeypatch.setattr(range_proof._Equation, "holds", holds)
+    assert verify_each(G, [wrong], random_bytes("batch")) == [False]
+    assert verify_each(G, [(said, good)], random_bytes("batch")) == [True]
+    assert len(counted) == 2
 
 
 def test_errors_that_cancel_are_seen_because_of_the_weights(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -104,7 +104,7 @@ def block_with(chain: OneChain, good: list[Transaction], *raws: bytes) -> bytes:
         (made.signed_call(index=4)[:-1] + b"\0", "invalid ring signature"),
         (made.signed_call(made.ring_rows(9), index=4), "not the ring of window 5"),
         (made.signed_transfer(((0, 3), (0, 3))), "one note spent twice"),
-        (made.signed_transfer(((1, 7), (2, 8)), (2**64, 500), proved=(0, 0)), "invalid range proof"),
+        (made.signed_transfer(((1, 7), (2, 8)), (2**64, 2_000 - 2**64), proved=(0, 0)), "invalid range proof"),
     ],
 )
 def test_a_block_with_what_is_not_admitted_is_refused(chain: OneChain, second: bytes, reason: str) -> None:
@@ -154,7 +154,7 @@ def test_an_auditor_checks_the_proofs(private_genesis: None, tmp_path: Path) -> 
     ("raw", "reason"),
     [
         (made.signed_call()[:-1] + b"\0", "invalid ring signature"),
-        (made.signed_transfer(((1, 7), (2, 8)), (2**64, 500), proved=(0, 0)), "invalid range proof"),
+        (made.signed_transfer(((1, 7), (2, 8)), (2**64, 2_000 - 2**64), proved=(0, 0)), "invalid range proof"),
     ],
 )
 def test_an_auditor_names_a_proof_that_validators_let_pass(
