@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from node.admission import Kind, Sponsor, check_admissible, check_payable, highest_cost, sponsor_of
 from node.anonymity import check_current, key_images
 from node.chain.header import Header
+from node.chain.private import SignedCall
 from node.chain.transaction import InvalidTransaction, Transaction
 from node.rules import Rules
 from node.state import Account, StateReader
@@ -189,6 +190,8 @@ class Mempool:
         for image in key_images(tx):
             if image in self._spends:
                 raise PoolRejected(f"note already spent by a transaction that waits: key image 0x{image.hex()}")
+        sponsor = Sponsor(Kind.ANONYMOUS if isinstance(tx.private, SignedCall) else Kind.SHIELDED)
+        _check_room(self._shares.get(sponsor, _Share()), sponsor, tx, None)
 
     def _move(self, sender: bytes, sponsor: Sponsor) -> None:
         """Put what waits of a sender into the share of who answers for it now."""

@@ -94,6 +94,10 @@ def test_rooms_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(PoolRejected, match="oversized data"):
         add(pool, large)
     assert len(pool) == 6
+    monkeypatch.setattr(bounds, "check_admissible", None)  # proofs are not looked at if there is no room
+    for tx in (CALLS[2], TRANSFERS[2]):
+        with pytest.raises(PoolRejected, match="txpool is full"):
+            add(pool, tx)
 
 
 def test_bounds_are_those_of_the_page() -> None:

@@ -8,6 +8,7 @@ import pytest
 from coincurve import PrivateKey
 from eth_hash.auto import keccak
 
+from agents.private.openings import consent
 from contracts import private_window, system
 from contracts.bindings import privacy_registry, private_market, shielded_pool
 from contracts.bindings.private_market import Side
@@ -150,7 +151,8 @@ def test_an_offer_opens_a_session_that_is_let_in_as_long_as_the_market_says(regi
     keys = keys_of(MEMBERS[5])
     scope = scope_of(CHAIN_ID, system.PRIVACY_REGISTRY, system.PRIVATE_MARKET, 2)
     nullifier, _ = call_images(scope, (keys.ring, keys.trace))
-    offer = private_market.offer(2, nullifier, session, b"\x51" * 32, Side.NONE, 0, bytes(32))
+    signature = consent(key("a new session"), CHAIN_ID, 2, nullifier)
+    offer = private_market.offer(2, nullifier, session, b"\x51" * 32, Side.NONE, 0, bytes(32), signature)
     call = call_by(street, MEMBERS[5], 2, data=offer)
     assert admitted(street, call) == Sponsor(Kind.ANONYMOUS)
     execute(street, call)
