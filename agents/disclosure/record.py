@@ -22,6 +22,7 @@ from privacy.envelopes import ANONYMOUS_TYPE, scope_of
 GAS = 400_000
 MAX_REQUESTS = 100_000  # looked through for the one with an id: a second
 COMPLAINT_GAS = 3_000_000  # the last one changes the ring
+READMISSION_GAS = 1_000_000  # reads sixteen auditors and who said so before
 BLOCKS_AT_ONCE = 50
 TRADED_BEFORE = 2  # windows: a call for w is in a block whose parent is of w - 2 or w - 1
 
@@ -37,7 +38,7 @@ class AnonymousAction:
 
 
 class Record:
-    """Reads of one node, and the auditors' two transactions."""
+    """Reads of one node, and the auditors' transactions."""
 
     def __init__(self, node: NodeClient) -> None:
         self._node = node
@@ -162,6 +163,23 @@ class Record:
         """Say that the share of a trace key is not right; raises as `NodeClient.transact`."""
         data = privacy_registry.complain(account, trace_key)
         return await self._node.transact(Call(PRIVACY_REGISTRY, data, COMPLAINT_GAS, "complain"))
+
+    async def readmit(self, account: bytes) -> tuple[Receipt, bool]:
+        """Let a barred account register again; whether it is still barred after that.
+
+        Raises:
+            NotOnRecord: the account is not barred.
+            Others as `NodeClient.transact`.
+        """
+        if not await self._barred(account):
+            raise NotOnRecord(f"account 0x{account.hex()} is not barred")
+        data = privacy_registry.readmit(account)
+        receipt = await self._node.transact(Call(PRIVACY_REGISTRY, data, READMISSION_GAS, "readmit"))
+        return receipt, await self._barred(account)
+
+    async def _barred(self, account: bytes) -> bool:
+        (barred,) = await self.chain.read(privacy_registry.is_barred(account))
+        return barred
 
     # -- what can be asked about
 

@@ -183,3 +183,30 @@ def trace_complain(
         return send
 
     with_record(job, rpc, chain_id, key=lambda: read_key(key, passphrase_file), wait_s=wait)
+
+
+@trace_app.command("readmit")
+def trace_readmit(
+    member: Member,
+    key: Key,
+    passphrase_file: Passphrase = None,
+    rpc: Rpc = DEFAULT_RPC,
+    chain_id: ChainId = None,
+    wait: Wait = WAIT_S,
+) -> None:
+    """Say on the chain that a barred member may register again, which it may once as many auditors do as open together.
+
+    Example: gridpact audit trace readmit --member 0x… --key auditor-key.json
+    """
+
+    def job() -> Job:
+        account = parse_data(member, ACCOUNT_BYTES, "--member")
+
+        async def send(record: Record) -> None:
+            receipt, barred = await record.readmit(account)
+            typer.echo(f"readmission in block {receipt.height}")
+            typer.echo("the member is barred until more auditors say so" if barred else "the member may register again")
+
+        return send
+
+    with_record(job, rpc, chain_id, key=lambda: read_key(key, passphrase_file), wait_s=wait)

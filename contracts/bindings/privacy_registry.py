@@ -121,6 +121,22 @@ class Complained(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class Barred(Event):
+    """As many auditors as open together complained of this trace key: the account may not register any more."""
+
+    account: bytes
+    trace_key: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Readmitted(Event):
+    """These auditors let a barred account register again."""
+
+    account: bytes
+    auditors: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class BoxKeyChanged(Event):
     """Shares for this auditor are boxed to this key from now on."""
 
@@ -128,7 +144,11 @@ class BoxKeyChanged(Event):
     box_key: bytes
 
 
-INTERFACE = Interface("PrivacyRegistry", PRIVACY_REGISTRY, (Registered, Left, RingChanged, Complained, BoxKeyChanged))
+INTERFACE = Interface(
+    "PrivacyRegistry",
+    PRIVACY_REGISTRY,
+    (Registered, Left, RingChanged, Complained, Barred, Readmitted, BoxKeyChanged),
+)
 
 
 def register(from_window: int, registration: Registration) -> bytes:
@@ -144,6 +164,11 @@ def leave() -> bytes:
 def complain(account: bytes, trace_key: bytes) -> bytes:
     """Say that the share of an account's trace key is not right; sent by an auditor."""
     return INTERFACE.call("complain", account, trace_key)
+
+
+def readmit(account: bytes) -> bytes:
+    """Let a barred account register again, once enough auditors have said so; sent by an auditor of the window now."""
+    return INTERFACE.call("readmit", account)
 
 
 def ring_of(window: int) -> View[Ring]:
@@ -170,6 +195,11 @@ def member_of(account: bytes) -> View[Member]:
 def complaints(trace_key: bytes) -> View[int]:
     """How many auditors said that their share of a trace key is not right."""
     return INTERFACE.view(one, "complaints", trace_key)
+
+
+def is_barred(account: bytes) -> View[bool]:
+    """Whether auditors barred an account, so that it may not register."""
+    return INTERFACE.view(one, "isBarred", account)
 
 
 def set_box_key(box_key: bytes) -> bytes:

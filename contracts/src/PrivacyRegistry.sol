@@ -44,6 +44,22 @@ contract PrivacyRegistry is ContractDomain, WindowClock, AuditorsOnly {
         string endpoint;
     }
 
+    /// @dev A trace key that was registered: by whom, after how many readmissions, and which of the auditors to whom it
+    /// was dealt said that their share is not right.
+    struct Dealing {
+        address account;
+        uint64 fromWindow;
+        uint32 readmissions;
+        uint256 complaints;
+    }
+
+    /// @dev Whether an account is barred, how often it was readmitted, and which auditors want that now.
+    struct Standing {
+        bool barred;
+        uint32 readmissions;
+        address[] readmitting;
+    }
+
     uint256 public constant MAX_MEMBERS = 64;
     /// @notice Account (20 bytes), ring key and trace key.
     uint256 public constant ROW_BYTES = 86;
@@ -61,7 +77,8 @@ contract PrivacyRegistry is ContractDomain, WindowClock, AuditorsOnly {
     mapping(address auditor => bytes32) public boxKeyOf;
     mapping(address account => Member) private _members;
     mapping(bytes32 x => bool) private _registered;
-    mapping(bytes32 traceKeyHash => uint256 auditors) private _complaints;
+    mapping(bytes32 traceKeyHash => Dealing) private _dealings;
+    mapping(address account => Standing) private _standings;
 
     /// @notice An account registered, or changed its keys; with what the auditors and its neighbours need of it.
     event Registered(
@@ -73,12 +90,16 @@ contract PrivacyRegistry is ContractDomain, WindowClock, AuditorsOnly {
         bytes32 relayKey,
         string endpoint
     );
-    /// @notice An account is in no ring from this window on: it left, or did not deal its key well.
+    /// @notice An account is in no ring from this window on: it left, or was barred.
     event Left(address indexed account, uint64 indexed fromWindow);
     /// @notice The ring from this window on, unless it changes again in the same window; `root` is its code hash.
     event RingChanged(uint64 indexed fromWindow, address ring, uint16 members, bytes32 root);
     /// @notice An auditor says that its share of this trace key is not right.
     event Complained(address indexed account, address indexed auditor, bytes traceKey);
+    /// @notice As many auditors as open together complained of this trace key: the account may not register any more.
+    event Barred(address indexed account, bytes traceKey);
+    /// @notice These auditors let a barred account register again.
+    event Readmitted(address indexed account, address[] auditors);
     /// @notice Shares for this auditor are boxed to this key from now on.
     event BoxKeyChanged(address indexed auditor, bytes32 boxKey);
 
@@ -98,7 +119,16 @@ contract PrivacyRegistry is ContractDomain, WindowClock, AuditorsOnly {
     error RingIsFull(uint256 limit);
     /// @notice The account is not in the ring to come.
     error NotInTheRing(address account);
-    /// @notice This is not the trace key that the account registered last.
+    /// @notice Auditors complained of the account's trace key: it may register once as many auditors of the window now as
+    /// open together have sent `readmit` for it.
+    error AccountBarred(address account);
+    /// @notice The account is not barred, so there is nothing to lift.
+    error NotBarred(address account);
+    /// @notice The auditor has already sent `readmit` for this account since it was barred.
+    error ReadmittedBefore(address account, address auditor);
+    /// @notice Only an auditor of the window now readmits.
+    error NotAnAuditorNow(address sender, uint64 window);
+    /// @notice The account did not register this trace key, or was readmitted since.
     error AnotherTraceKey(address account, bytes traceKey);
     /// @notice The auditor has already said so.
     error ComplainedBefore(address account, address auditor);
@@ -122,6 +152,8 @@ contract PrivacyRegistry is ContractDomain, WindowClock, AuditorsOnly {
     /// @param fromWindow the first window for which this acts, to which the proofs are bound: `nextWindow()`.
     function register(uint64 fromWindow, Registration calldata given) external onlyDirect {
         if (sealedMeters.meterOf(msg.sender) == address(0)) revert NoSealedMeter(msg.sender);
+        Standing storage standing = _standings[msg.sender];
+        if (standing.barred) revert AccountBarred(msg.sender);
         if (fromWindow != nextWindow()) revert NotTheNextWindow(fromWindow, nextWindow());
         _checkForm(fromWindow, given);
         for (uint8 role = 0; role < KEYS; ++role) {
@@ -131,7 +163,9 @@ contract PrivacyRegistry is ContractDomain, WindowClock, AuditorsOnly {
             }
         }
         _takeUp(_key(given.keys, 0));
-        _takeUp(_key(given.keys, 1));
+        bytes memory traceKey = _key(given.keys, 1);
+        _takeUp(traceKey);
+        _dealings[keccak256(traceKey)] = Dealing(msg.sender, fromWindow, standing.readmissions, 0);
         bytes memory row = abi.encodePacked(msg.sender, given.keys[:2 * Claims.POINT_BYTES]);
         _members[msg.sender] = Member(fromWindow, given.relayKey, given.keys, given.commitments, given.endpoint);
         emit Registered(
@@ -152,25 +186,57 @@ contract PrivacyRegistry is ContractDomain, WindowClock, AuditorsOnly {
 
     /// @notice Takes the sender out of the rings from the next window on; it may register again, with other keys.
     function leave() external onlyDirect {
-        _remove(msg.sender);
+        bytes memory rows = _newestRows();
+        uint256 at = _find(rows, msg.sender);
+        if (at == rows.length) revert NotInTheRing(msg.sender);
+        _removeAt(rows, at, msg.sender);
     }
 
     /// @notice An auditor says that the share it was sent is not right. Once as many did as open together, the account
-    /// is taken out of the ring, because its actions could not be traced.
-    /// @param traceKey the key whose share it is, so that no complaint meets a later one.
+    /// is barred, because its actions could not be traced: it is taken out of the ring and may not register.
+    /// @param traceKey the key whose share it is, also one that the account has replaced since: no complaint is late
+    /// because its account was quicker, and none counts for another key.
     function complain(address account, bytes calldata traceKey) external onlyDirect onlyAuditor {
-        Member storage member = _members[account];
-        bytes32 dealing = keccak256(traceKey);
-        if (member.keys.length == 0 || keccak256(_key(member.keys, 1)) != dealing) {
-            revert AnotherTraceKey(account, traceKey);
-        }
-        AuditorBook.AuditorSet memory dealtTo = sealedMeters.auditorsOf(member.fromWindow);
+        Dealing storage dealing = _dealings[keccak256(traceKey)];
+        Standing storage standing = _standings[account];
+        if (
+            dealing.fromWindow == 0 || dealing.account != account || dealing.readmissions != standing.readmissions
+        ) revert AnotherTraceKey(account, traceKey);
+        AuditorBook.AuditorSet memory dealtTo = sealedMeters.auditorsOf(dealing.fromWindow);
         uint256 bit = _bitOf(dealtTo.auditors, msg.sender);
         if (bit == 0) revert NotDealtTo(account, msg.sender);
-        if (_complaints[dealing] & bit != 0) revert ComplainedBefore(account, msg.sender);
-        _complaints[dealing] |= bit;
+        if (dealing.complaints & bit != 0) revert ComplainedBefore(account, msg.sender);
+        dealing.complaints |= bit;
         emit Complained(account, msg.sender, traceKey);
-        if (complaints(traceKey) == dealtTo.threshold) _remove(account);
+        if (complaints(traceKey) < dealtTo.threshold || standing.barred) return;
+        standing.barred = true;
+        emit Barred(account, traceKey);
+        bytes memory rows = _newestRows();
+        uint256 at = _find(rows, account);
+        if (at < rows.length) _removeAt(rows, at, account);
+    }
+
+    /// @notice An auditor of the window now wants a barred account to register again; it may, once as many do as open
+    /// together. Of what it registered before nobody can complain any more.
+    function readmit(address account) external onlyDirect {
+        Standing storage standing = _standings[account];
+        uint64 window;
+        if (block.timestamp >= _windowZeroS) (window,) = currentWindow();
+        AuditorBook.AuditorSet memory current = sealedMeters.auditorsOf(window);
+        if (_bitOf(current.auditors, msg.sender) == 0) revert NotAnAuditorNow(msg.sender, window);
+        if (!standing.barred) revert NotBarred(account);
+        address[] memory before = standing.readmitting;
+        uint256 count = 1;
+        for (uint256 i = 0; i < before.length; ++i) {
+            if (before[i] == msg.sender) revert ReadmittedBefore(account, msg.sender);
+            if (_bitOf(current.auditors, before[i]) != 0) ++count;
+        }
+        standing.readmitting.push(msg.sender);
+        if (count < current.threshold) return;
+        emit Readmitted(account, standing.readmitting);
+        standing.barred = false;
+        ++standing.readmissions;
+        delete standing.readmitting;
     }
 
     /// @notice Sets to which key shares for the sending auditor are boxed from now on.
@@ -197,6 +263,11 @@ contract PrivacyRegistry is ContractDomain, WindowClock, AuditorsOnly {
         return _members[account];
     }
 
+    /// @notice Whether auditors barred an account, so that it may not register.
+    function isBarred(address account) external view returns (bool) {
+        return _standings[account].barred;
+    }
+
     /// @notice The keys for boxes of a window's auditors, in the order of their numbers from 1; zero for one without.
     function boxKeys(uint64 window) external view returns (bytes32[] memory keys) {
         Auditor[] memory auditors = sealedMeters.auditorsOf(window).auditors;
@@ -208,7 +279,7 @@ contract PrivacyRegistry is ContractDomain, WindowClock, AuditorsOnly {
 
     /// @notice How many auditors said that their share of a trace key is not right.
     function complaints(bytes memory traceKey) public view returns (uint16 count) {
-        for (uint256 left = _complaints[keccak256(traceKey)]; left > 0; left &= left - 1) {
+        for (uint256 left = _dealings[keccak256(traceKey)].complaints; left > 0; left &= left - 1) {
             ++count;
         }
     }
@@ -256,10 +327,7 @@ contract PrivacyRegistry is ContractDomain, WindowClock, AuditorsOnly {
         _registered[x] = true;
     }
 
-    function _remove(address account) private {
-        bytes memory rows = _newestRows();
-        uint256 at = _find(rows, account);
-        if (at == rows.length) revert NotInTheRing(account);
+    function _removeAt(bytes memory rows, uint256 at, address account) private {
         assembly ("memory-safe") {
             let length := sub(mload(rows), ROW_BYTES)
             let place := add(add(rows, 32), at)

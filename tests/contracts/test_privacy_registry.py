@@ -10,7 +10,17 @@ from eth_hash.auto import keccak
 from contracts import system
 from contracts.artifact import load_artifact
 from contracts.bindings import privacy_registry, sealed_meters
-from contracts.bindings.privacy_registry import BoxKeyChanged, Complained, Left, Registration, Ring, RingChanged, Row
+from contracts.bindings.privacy_registry import (
+    Barred,
+    BoxKeyChanged,
+    Complained,
+    Left,
+    Readmitted,
+    Registration,
+    Ring,
+    RingChanged,
+    Row,
+)
 from contracts.bindings.sealed_meters import Auditor, AuditorSet
 from contracts.layout import array_slot
 from privacy.auditors import deal
@@ -330,17 +340,20 @@ def test_who_deals_badly_is_out_once_enough_auditors_say_so(street: Street) -> N
         send(street, "ann", privacy_registry.leave())
 
 
-def test_a_complaint_meets_one_trace_key_and_no_later_one(street: Street) -> None:
+def test_complaints_of_one_trace_key_do_not_count_for_another(street: Street) -> None:
     register(street, "ann")
+    register(street, "bob")
     complain(street, "eve", "ann")
     register(street, "ann", 1)
-    for generation in (0, 2):
-        with refused("AnotherTraceKey", trace_key=row_of("ann", generation).trace_key):
-            complain(street, "fay", "ann", generation)
-    with refused("AnotherTraceKey"):
-        complain(street, "fay", "bob")
     complain(street, "fay", "ann", 1)
-    assert rows(street, 2) == [row_of("ann", 1)]
+    assert rows(street, 2) == [row_of("ann", 1), row_of("bob")]
+    assert not street.view(privacy_registry.is_barred(account("ann")))
+    for house, of, generation in (("ann", "ann", 2), ("bob", "ann", 1), ("ann", "bob", 0), ("cat", "cat", 0)):
+        key = row_of(of, generation).trace_key
+        with refused("AnotherTraceKey", account=hexed(account(house)), trace_key=key):
+            send(street, "gus", privacy_registry.complain(account(house), key))
+    with refused("AnotherTraceKey", account=hexed(bytes(20))):
+        send(street, "gus", privacy_registry.complain(bytes(20), row_of("cat").trace_key))
 
 
 def test_only_auditors_complain(street: Street) -> None:
@@ -348,6 +361,126 @@ def test_only_auditors_complain(street: Street) -> None:
     for sender in ("bob", "ann", "ann-meter"):
         with refused("NotAnAuditor", sender=hexed(account(sender))):
             complain(street, sender, "ann")
+
+
+# -- barred and readmitted
+
+
+def bar(street: Street, house: str, generation: int = 0) -> Sent:
+    complain(street, "eve", house, generation)
+    return complain(street, "gus", house, generation)
+
+
+def readmit(street: Street, auditor: str, house: str) -> Sent:
+    return send(street, auditor, privacy_registry.readmit(account(house)))
+
+
+def barred(street: Street, house: str) -> bool:
+    return street.view(privacy_registry.is_barred(account(house)))
+
+
+def test_a_barred_account_is_out_of_the_next_ring_and_cannot_register(street: Street) -> None:
+    register(street, "ann")
+    register(street, "bob")
+    street.at(5)
+    complain(street, "eve", "ann")
+    assert not barred(street, "ann")
+    sent = complain(street, "gus", "ann")
+    assert sent.only(Barred) == Barred(account("ann"), row_of("ann").trace_key)
+    assert sent.only(Left) == Left(account("ann"), 7)
+    assert (barred(street, "ann"), barred(street, "bob")) == (True, False)
+    for window in (5, 6, 20):
+        street.at(window)
+        with refused("AccountBarred", account=hexed(account("ann"))):
+            register(street, "ann", window)
+        assert rows(street, window + 2) == [row_of("bob")]
+    complain(street, "fay", "ann")  # the third says so too, for the record
+    assert street.view(privacy_registry.complaints(row_of("ann").trace_key)) == 3
+    with refused("NotInTheRing"):
+        send(street, "ann", privacy_registry.leave())
+
+
+def test_who_registers_anew_before_the_complaints_is_barred_all_the_same(street: Street) -> None:
+    register(street, "ann")
+    register(street, "bob")
+    street.at(1)
+    register(street, "ann", 1)
+    complain(street, "eve", "ann")
+    register(street, "ann", 2)
+    assert complain(street, "gus", "ann").only(Left) == Left(account("ann"), 3)
+    assert rows(street, 3) == [row_of("bob")]
+    with refused("AccountBarred"):
+        register(street, "ann", 3)
+
+
+def test_who_leaves_before_the_last_complaint_cannot_come_back(street: Street) -> None:
+    register(street, "ann")
+    complain(street, "eve", "ann")
+    send(street, "ann", privacy_registry.leave())
+    sent = complain(street, "gus", "ann")
+    assert (sent.only(Barred).account, sent.all(Left), sent.all(RingChanged)) == (account("ann"), [], [])
+    with refused("AccountBarred"):
+        register(street, "ann", 1)
+    assert rows(street, 2) == []
+
+
+def test_enough_auditors_of_the_window_readmit_and_one_alone_does_not(street: Street) -> None:
+    register(street, "ann")
+    bar(street, "ann")
+    assert readmit(street, "fay", "ann").events == ()
+    with refused("ReadmittedBefore", account=hexed(account("ann")), auditor=hexed(account("fay"))):
+        readmit(street, "fay", "ann")
+    assert barred(street, "ann")
+    with refused("AccountBarred"):
+        register(street, "ann", 1)
+    said = readmit(street, "eve", "ann").only(Readmitted)
+    assert said == Readmitted(account("ann"), (account("fay"), account("eve")))
+    assert not barred(street, "ann")
+    with refused("KeySeenBefore"):
+        register(street, "ann")
+    register(street, "ann", 1)
+    assert rows(street, 2) == [row_of("ann", 1)]
+
+
+def test_counts_start_anew_after_a_readmission(street: Street) -> None:
+    register(street, "ann")
+    complain(street, "eve", "ann")
+    register(street, "ann", 1)
+    bar(street, "ann", 1)
+    for auditor in ("eve", "fay"):
+        readmit(street, auditor, "ann")
+    for generation in (0, 1):  # what was dealt before is forgiven
+        with refused("AnotherTraceKey"):
+            complain(street, "fay", "ann", generation)
+    register(street, "ann", 2)
+    complain(street, "eve", "ann", 2)
+    assert rows(street, 2) == [row_of("ann", 2)]
+    complain(street, "fay", "ann", 2)
+    assert (barred(street, "ann"), rows(street, 2)) == (True, [])
+    readmit(street, "eve", "ann")
+    assert barred(street, "ann")
+    readmit(street, "gus", "ann")
+    assert not barred(street, "ann")
+
+
+def test_only_auditors_of_the_window_readmit_and_only_who_is_barred(street: Street) -> None:
+    register(street, "ann")
+    with refused("NotBarred", account=hexed(account("ann"))):
+        readmit(street, "eve", "ann")
+    bar(street, "ann")
+    for sender in ("ann", "bob", "issuer"):
+        with refused("NotAnAuditorNow", sender=hexed(account(sender)), window=0):
+            readmit(street, sender, "ann")
+    appoint(street, ("fay", "hal"), 3)
+    readmit(street, "eve", "ann")
+    with refused("NotAnAuditorNow", sender=hexed(account("hal"))):
+        readmit(street, "hal", "ann")
+    street.at(3)
+    with refused("NotAnAuditorNow", sender=hexed(account("gus")), window=3):
+        readmit(street, "gus", "ann")
+    readmit(street, "fay", "ann")  # eve's no longer counts
+    assert barred(street, "ann")
+    assert readmit(street, "hal", "ann").only(Readmitted).account == account("ann")
 
 
 # -- auditors to come

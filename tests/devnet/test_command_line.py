@@ -35,7 +35,7 @@ def test_the_commands_that_people_are_told_of_are_there() -> None:
     audit: set[tuple[str, ...]] = {
         ("audit", name) for name in ("verify", "proof", "check-proof", "verify-disclosure", "balance")
     }
-    audit |= {("audit", "trace", name) for name in ("request", "approve", "part", "open", "complain")}
+    audit |= {("audit", "trace", name) for name in ("request", "approve", "part", "open", "complain", "readmit")}
     audit |= {("audit", "open", name) for name in ("request", "approve", "part", "amount")}
     audit |= {("audit", "disclose", name) for name in ("action", "note")}
     assert devnet | node | household | audit | {("auditor", "run")} <= set(COMMANDS)

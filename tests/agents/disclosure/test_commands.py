@@ -194,6 +194,16 @@ def test_enough_complaints_take_a_bad_dealer_out_of_the_ring(chain: PrivateChain
     assert [row.account for row in rows] == [account_of(member) for member in range(BAD_DEALER)]
 
 
+def test_enough_auditors_readmit_a_member_that_was_barred(chain: PrivateChain) -> None:
+    words = ("readmit", "--member", hexed(account_of(BAD_DEALER)))
+    assert "barred until more auditors say so" in ok(chain.trace(*words, *chain.secret("--key", "fay")))
+    again = chain.trace(*words, *chain.secret("--key", "fay"))
+    assert (again.exit_code, "ReadmittedBefore" in again.stderr) == (2, True)
+    assert "the member may register again" in ok(chain.trace(*words, *chain.secret("--key", "eve")))
+    nothing = chain.trace(*words, *chain.secret("--key", "gus"))
+    assert "is not barred" in nothing.stderr
+
+
 # -- members
 
 
