@@ -37,7 +37,7 @@ from agents.wallet.wallet import Lock, NotEnough, Wallet
 from contracts.bindings import privacy_registry, private_market, sealed_meters, shielded_pool
 from contracts.bindings.market_types import PRICE_TICK_MICROEUR_PER_KWH
 from contracts.bindings.private_market import TradeDelivered, TradeState
-from contracts.system import PRIVACY_REGISTRY, PRIVATE_MARKET
+from contracts.system import PRIVACY_REGISTRY, PRIVATE_MARKET, SEALED_METERS
 from privacy.claims import DELIVERED
 from privacy.commitment import commit
 from privacy.envelopes import (
@@ -59,6 +59,7 @@ OFFER_GAS = 400_000
 ALLOCATE_GAS = 800_000
 ALLOW_GAS = 500_000
 PREPARE_GAS, PREPARE_MEMBER_GAS = 300_000, 50_000
+CLOSE_GAS = 150_000
 DEFAULT_GAS = 150_000
 SETTLE_GAS, SETTLE_SALE_GAS, SETTLE_PURCHASE_GAS = 1_500_000, 500_000, 150_000
 MAX_QUARTERS = 12  # of a window, of which any may be missing on chain
@@ -190,6 +191,10 @@ class HouseholdScribe:
         place = await self._place(session)
         made = allowance(place, deal.trade_id, deal.tick, deal.quantity, balance, token_bytes(32))
         return Call(PRIVATE_MARKET, made.data, ALLOW_GAS, "allow a session's trade")
+
+    def close(self, window: int) -> Call:
+        """Return the call that closes a window's readings."""
+        return Call(SEALED_METERS, sealed_meters.close_window(window), CLOSE_GAS, f"close window {window}")
 
     def prepare(self, window: int) -> Call:
         """Return the call that prepares a window."""

@@ -184,6 +184,10 @@ class Scribe(Protocol):
         """Return the call that allows a deal, those in `deals` being allowed before."""
         ...
 
+    def close(self, window: int) -> Call:
+        """Return the call that closes a window's readings."""
+        ...
+
     def prepare(self, window: int) -> Call:
         """Return the call that prepares a window."""
         ...

@@ -104,6 +104,8 @@ class PrivateWindow:
         self._end_s = windows.start_s(session.window)
         last_s = windows.start_s(session.window + 1) + PREPARE_SPREAD_S
         self._prepare_s = means.post.slot(last_s - PREPARE_SPREAD_S, last_s)
+        closable_s = windows.start_s(self._window + 1 + windows.settlement_deadline_windows)
+        self._late_close_s = means.post.slot(closable_s, closable_s + windows.window_length_s // 8)
 
     # -- window w - 1
 
@@ -442,7 +444,8 @@ class PrivateWindow:
                 attempt += 1
                 if await self._settle(self._all_deals, attempt):
                     return self._close("settled")
-                await home.sleep_until(home.clock.now_s() + home.windows.window_length_s)
+                pause_s = min(LOOK_AGAIN_S * 2**attempt, home.windows.window_length_s)  # a seller's time is short
+                await home.sleep_until(home.clock.now_s() + pause_s)
             else:
                 await self._means.changed(max(home.clock.wall_until_s(home.clock.now_s() + LOOK_AGAIN_S), MIN_PAUSE_S))
 
@@ -452,6 +455,8 @@ class PrivateWindow:
         if not self._shown.prepared:
             if self._shown.closed and now_s >= self._prepare_s:
                 await self._send("prepare", scribe.prepare(self._window))
+            elif not self._shown.closed and now_s >= self._late_close_s:
+                await self._send("close", scribe.close(self._window))  # the operator did not: its sellers would be late
             return True
         owed = [trade for trade in self._shown.trades if trade.state is TradeState.ALLOWED]
         owed = [trade for trade in owed if trade.buyer == self._session.address]

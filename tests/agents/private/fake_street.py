@@ -53,6 +53,8 @@ class FakeStreet:
     nonces: dict[bytes, int] = field(default_factory=dict)
     refusals: list[str] = field(default_factory=list)
     funds: list[bytes] = field(default_factory=list)
+    operator_closes: bool = True
+    closed: set[int] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self._news = asyncio.Event()
@@ -66,7 +68,8 @@ class FakeStreet:
     # -- as a private window sees it
 
     async def shown(self, window: int) -> WindowShown:
-        closed = self.clock.now_s() >= self.windows.start_s(window + 1) + 60
+        by_operator = self.operator_closes and self.clock.now_s() >= self.windows.start_s(window + 1) + 60
+        closed = by_operator or window in self.closed
         return replace(self._window(window), closed=closed, joint_key=JOINT_KEY)
 
     async def height(self) -> int:
@@ -151,6 +154,13 @@ class FakeStreet:
         assert self.locked[sender] >= self.terms[found.trade_id].microeur, "budget"
         self._pay(sender, found.trade_id, self.terms[found.trade_id].microeur)
         self._set_trade(window, found.trade_id, TradeState.ALLOWED)
+
+    def _close(self, _: bytes, window: int) -> None:
+        assert self.clock.now_s() >= self.windows.start_s(window + 1 + self.windows.settlement_deadline_windows), (
+            "early"
+        )
+        assert window not in self.closed, "closed before"
+        self.closed.add(window)
 
     def _prepare(self, _: bytes, window: int) -> None:
         assert not self._window(window).prepared, "prepared before"
@@ -248,6 +258,9 @@ class FakeScribe:
 
     async def allow(self, session: Session, intent: Intent, deals: Sequence[Deal], deal: Deal) -> Call:
         return self._call(do="allow", window=session.window, trade=deal.trade_id.hex())
+
+    def close(self, window: int) -> Call:
+        return self._call(do="close", window=window)
 
     def prepare(self, window: int) -> Call:
         return self._call(do="prepare", window=window)

@@ -79,12 +79,14 @@ class Scene:
     folder: Path
     kill: tuple[int, int, bool] | None = None
     for_good: bool = False
+    operator_closes: bool = True
     wires: Wires = field(default_factory=lambda: Wires(len(PLANS)))
 
     async def play(self) -> FakeStreet:
         asyncio.get_running_loop().set_exception_handler(_but_for_the_killed)
         clock = ChainClock([Segment(0, START_S, 300)], wall_ms)
-        self.street = FakeStreet(clock, WINDOWS, dict.fromkeys(range(len(PLANS)), MONEY))
+        wallets = dict.fromkeys(range(len(PLANS)), MONEY)
+        self.street = FakeStreet(clock, WINDOWS, wallets, operator_closes=self.operator_closes)
         for agent in self.wires.agents:
             agent._submit = self.street.submit
             agent._pause = self._pause
@@ -275,6 +277,14 @@ def test_a_buyer_ignores_what_looks_like_a_cover_and_is_not_of_nothing(tmp_path:
     found = {trade.trade_id: trade.state for trade in street.window[WINDOW].trades}
     assert {found.pop(trade) for trade in forged} == {TradeState.ALLOCATED}
     assert street.wallets[1] == MONEY - 76_400
+
+
+def test_an_operator_that_does_not_close_the_window_makes_no_seller_late(tmp_path: Path) -> None:
+    street = play(Scene(tmp_path, operator_closes=False))
+    assert WINDOW in street.closed
+    assert states(street) == {SessionState.SETTLED}
+    assert {trade.state for trade in street.window[WINDOW].trades} == {TradeState.DELIVERED}
+    assert set(street.refusals) <= {"prepared before", "closed before"}
 
 
 def test_a_buyer_gets_its_escrow_back_from_a_seller_that_never_returns(tmp_path: Path) -> None:
