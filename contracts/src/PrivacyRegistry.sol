@@ -108,7 +108,7 @@ contract PrivacyRegistry is ContractDomain, WindowClock, AuditorsOnly {
     /// @notice Only a household that has a sealed meter may register.
     error NoSealedMeter(address sender);
     /// @notice What is registered now acts from another window on.
-    error NotTheNextWindow(uint64 given, uint64 next);
+    error AnotherFirstWindow(uint64 given, uint64 next);
     /// @notice A part of a registration is missing, or of another form than it has to be.
     error InvalidRegistration(address account, string part);
     /// @notice A key comes without a proof that its secret is known, for this registry, account and window.
@@ -154,7 +154,7 @@ contract PrivacyRegistry is ContractDomain, WindowClock, AuditorsOnly {
         if (sealedMeters.meterOf(msg.sender) == address(0)) revert NoSealedMeter(msg.sender);
         Standing storage standing = _standings[msg.sender];
         if (standing.barred) revert AccountBarred(msg.sender);
-        if (fromWindow != nextWindow()) revert NotTheNextWindow(fromWindow, nextWindow());
+        if (fromWindow != nextWindow()) revert AnotherFirstWindow(fromWindow, nextWindow());
         _checkForm(fromWindow, given);
         for (uint8 role = 0; role < KEYS; ++role) {
             bytes calldata proof = given.proofs[role * PROOF_BYTES:(role + 1) * PROOF_BYTES];

@@ -118,7 +118,7 @@ def test_only_a_household_with_a_sealed_meter_registers(street: Street) -> None:
 def test_only_the_next_window_is_registered_for(street: Street) -> None:
     street.at(3)
     for given in (0, 3, 4, 6):
-        with refused("NotTheNextWindow", given=given, next=5):
+        with refused("AnotherFirstWindow", given=given, next=5):
             give(street, "ann", registration("ann", given), given)
 
 
