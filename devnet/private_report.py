@@ -296,8 +296,9 @@ def _households(day: PrivateDay) -> Table:
 
 def lines(day: PrivateDay) -> list[str]:
     """Return what is said below the tables."""
-    by_hour = [sum(trade.window == window for trade in day.trades) for window in range(day.windows)]
-    prices = sorted({trade.tick * PRICE_TICK_MICROEUR_PER_KWH for trade in day.trades})
+    real = [trade for trade in day.trades if trade.energy_wh]
+    by_hour = [sum(trade.window == window for trade in real) for window in range(day.windows)]
+    prices = sorted({trade.tick * PRICE_TICK_MICROEUR_PER_KWH for trade in real})
     spread = f" ({prices[0] / 10_000:.1f} to {prices[-1] / 10_000:.1f} ct/kWh)" if prices else ""
     contracted = sum(trade.energy_wh for trade in day.trades)
     delivered = sum(trade.delivered_wh or 0 for trade in day.trades)
@@ -305,7 +306,8 @@ def lines(day: PrivateDay) -> list[str]:
     totals = " ".join(f"{window:02d}:{total / EURO:+.3f}" for window, total in sorted(day.totals.items()))
     owed = sum(day.owed.values())
     return [
-        f"contracts: {len(day.trades)} ({' '.join(f'{w:02d}:{count}' for w, count in enumerate(by_hour))})",
+        f"contracts: {len(real)} ({' '.join(f'{w:02d}:{count}' for w, count in enumerate(by_hour))}), "
+        f"{len(day.trades) - len(real)} trades of nothing beside them, which nobody else can tell apart",
         f"distinct prices: {len(prices)}{spread}",
         f"contracted {contracted / 1000:.2f} kWh, delivered {delivered / 1000:.2f} kWh",
         f"sessions: {day.settled} of {day.funded} funded ones settled, {day.offered} offered, {day.windows} hours of "

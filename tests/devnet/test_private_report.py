@@ -158,7 +158,7 @@ def test_a_day_adds_up_and_every_line_is_printed(place: Place) -> None:
     assert (day.flow_difference, day.holding_difference, day.problems()) == (0, 0, [])
     text = printed(place, day)
     for line in (
-        "contracts: 1 (00:0 01:1)",
+        "contracts: 1 (00:0 01:1), 0 trades of nothing beside them",
         "distinct prices: 1 (18.0 to 18.0 ct/kWh)",
         "contracted 0.40 kWh, delivered 0.30 kWh",
         "sessions: 2 of 2 funded ones settled, 2 offered, 2 hours of 4 households; 0 trades in default, 0 sessions",
