@@ -9,7 +9,8 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from agents.chain import Call, Chain, NodeError, NodeUnreachable, Pending, Sender
+from agents.attempts import Attempts
+from agents.chain import Call, Chain, NodeError, NodeUnreachable, Sender
 from agents.clock import ChainClock, Windows
 from agents.devices.feeder import FeederMeter
 from agents.follower import Follower
@@ -25,7 +26,6 @@ logger = logging.getLogger("gridpact.agents")
 CLOSE_GAS = 150_000
 FEEDER_GAS = 150_000
 IDLE_S = 1.0
-MAX_ATTEMPTS = 5  # at one thing: what the contract refuses five times, a person must look at
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +34,6 @@ class Feeder:
 
     meter: FeederMeter
     sender: Sender
-
-
-@dataclass(slots=True)
-class _Attempt:
-    """What was sent for one purpose, and how often."""
-
-    pending: Pending | None = None
-    count: int = 0
 
 
 @dataclass(slots=True)
@@ -70,8 +62,7 @@ class Balancing:
     write: Callable[[Line], None]
     clearing: Clearing | None = None
     _first: int = 0
-    _closing: dict[int, _Attempt] = field(default_factory=dict)
-    _feeding: dict[int, _Attempt] = field(default_factory=dict)
+    _attempts: Attempts = field(default_factory=Attempts)
 
     async def run(self) -> None:
         """Run until cancelled."""
@@ -105,34 +96,23 @@ class Balancing:
             done = balance.closed and (balance.fed or self.feeder is None)
             if window == self._first and (done or self._current() > window + 2 * KEPT_WINDOWS):
                 self._first += 1
-                self._closing.pop(window, None)
-                self._feeding.pop(window, None)
+                self._attempts.forget([("close", window), ("feed", window)])
 
     async def _close(self, window: int, balance: Balance) -> None:
         call = Call(SEALED_METERS, sealed_meters.close_window(window), CLOSE_GAS, f"close window {window}")
-        if await self._send(self.sender, self._closing.setdefault(window, _Attempt()), call):
+        if self._attempts.due(("close", window)):
+            await self._attempts.send(self.sender, {("close", window): call})
             self.write(WindowClosing(window=window, quarters=balance.quarters, expected=self.expected))
 
     async def _feed(self, feeder: Feeder, window: int, *, late: bool) -> None:
         """Attest a window at the feeder, once all has flowed by, or as far as it did when it is late."""
-        attempt = self._feeding.setdefault(window, _Attempt())
-        if attempt.pending is not None and not attempt.pending.outcome.done():
+        if not self._attempts.due(("feed", window)):
             return
         reading = feeder.meter.read(window)
         if reading.whole or late:
             data = sealed_meters.attest_feeder(window, reading.import_wh, reading.export_wh)
-            await self._send(feeder.sender, attempt, Call(SEALED_METERS, data, FEEDER_GAS, f"feeder, window {window}"))
-
-    async def _send(self, sender: Sender, attempt: _Attempt, call: Call) -> bool:
-        """Send a call, unless it is under way, succeeded, or was refused too often; return whether it was sent."""
-        pending = attempt.pending
-        if pending is not None and (not pending.outcome.done() or pending.outcome.result()):
-            return False
-        if attempt.count >= MAX_ATTEMPTS:
-            return False
-        attempt.count += 1
-        (attempt.pending,) = await sender.send([call])
-        return True
+            call = Call(SEALED_METERS, data, FEEDER_GAS, f"feeder, window {window}")
+            await self._attempts.send(feeder.sender, {("feed", window): call})
 
     def _current(self) -> int:
         return self.windows.window_at(self.clock.now_s())

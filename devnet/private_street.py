@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
+from agents.auditing.amounts import BOUNDS, found_signed
 from agents.chain import Chain, LoggedEvent
 from contracts.bindings import fiat_token, private_market, shielded_pool
 from contracts.bindings.private_market import (
@@ -26,11 +27,10 @@ from contracts.bindings.private_market import (
 from contracts.system import PRIVATE_MARKET, SHIELDED_POOL
 from devnet.auditors import THRESHOLD, Auditors
 from devnet.processes import DevnetError
-from privacy.auditors import ciphertext_from_bytes_checked, find_amount, lagrange
+from privacy.auditors import ciphertext_from_bytes_checked, lagrange
 from privacy.secp256k1 import SECP256K1
 
 CIPHERTEXT_BYTES = 2 * POINT_BYTES
-BOUNDS = (1 << 16, 1 << 24, 1 << 32)  # of amounts, tried one after the other
 _G = SECP256K1
 
 Opener = Callable[[bytes], int]
@@ -187,11 +187,9 @@ def opener_of(auditors: Auditors) -> Opener:
     def opened(hidden: bytes) -> int:
         sealed = ciphertext_from_bytes_checked(_G, hidden[-CIPHERTEXT_BYTES:])
         point = _G.subtract(sealed.masked, _G.multiply(secret, sealed.ephemeral))
-        for bound in BOUNDS:
-            for sign, each in ((1, point), (-1, _G.negate(point))):
-                found = find_amount(_G, each, bound)
-                if found is not None:
-                    return sign * found
-        raise DevnetError(f"no amount below {BOUNDS[-1]} in {hidden.hex()}")
+        found = found_signed(point)
+        if found is None:
+            raise DevnetError(f"no amount below {BOUNDS[-1]} in {hidden.hex()}")
+        return found
 
     return opened

@@ -14,11 +14,12 @@ from dataclasses import replace
 from secrets import token_bytes
 from typing import Any
 
+from agents.attempts import Attempts
 from agents.auditing.amounts import found_amount
 from agents.auditing.configuration import AuditorConfig
 from agents.auditing.sums import WindowReadings
 from agents.auditing.totals import OperatorTotals, number_of
-from agents.chain import Call, Chain, NodeError, NodeUnreachable, Pending, Sender
+from agents.chain import Call, Chain, NodeError, NodeUnreachable, Sender
 from agents.clock import ChainClock, Windows
 from agents.errors import AgentError
 from agents.follower import Follower
@@ -39,7 +40,6 @@ logger = logging.getLogger("gridpact.auditor")
 PART_GAS = 400_000
 OPEN_GAS = 400_000
 IDLE_S = 1.0
-MAX_ATTEMPTS = 5
 CATCH_UP_WINDOWS = 168  # a week: what an auditor that was away still helps to open
 WITNESS_PATIENCE_S = 2.0
 _G = SECP256K1
@@ -62,7 +62,7 @@ class Auditor:
         self._closed: dict[int, float] = {}  # window -> chain time at which its closing was seen
         self._parts: dict[int, dict[int, PartGiven]] = {}
         self._opened: set[int] = set()
-        self._sent: dict[tuple[str, int], tuple[Pending, int]] = {}
+        self._attempts = Attempts()
         self._refused: set[int] = set()
 
     async def run(self) -> None:
@@ -118,6 +118,8 @@ class Auditor:
             self._config.least_meters,
             self._promised_totals,
             self._write,
+            self._clock.now_s,
+            self._windows.window_length_s,
         )
 
     async def _height_before(self, chain_s: int) -> int:
@@ -179,7 +181,7 @@ class Auditor:
 
     async def _give(self, window: int, number: int) -> None:
         """Give our parts of both sums, if these are what all readings add up to, and what every node says."""
-        if not self._may_send("part", window):
+        if not self._attempts.due(("part", window)):
             return
         readings = self._readings.get(window, WindowReadings())
         reason, enough = self._why_never(window, readings), False
@@ -205,7 +207,9 @@ class Auditor:
         ]
         points, proofs = [_G.point_to_bytes(p.point) for p in parts], [p.proof.to_bytes(_G) for p in parts]
         data = sealed_meters.give_part(window, number, points, proofs)
-        await self._send("part", window, Call(SEALED_METERS, data, PART_GAS, f"part of window {window}"))
+        await self._attempts.send(
+            self._sender, {("part", window): Call(SEALED_METERS, data, PART_GAS, f"part of window {window}")}
+        )
 
     def _why_never(self, window: int, readings: WindowReadings) -> str:
         """Return why no part of a window's sums may ever be given; nothing if it may."""
@@ -232,7 +236,11 @@ class Auditor:
         """Open a window's sums from the first parts that are enough, if ours was the last of them, or nobody does."""
         given = list(self._parts.get(window, {}).values())[:threshold]
         late = self._clock.now_s() > self._closed[window] + self._windows.window_length_s
-        if len(given) < threshold or not (given[-1].auditor == number or late) or not self._may_send("open", window):
+        if (
+            len(given) < threshold
+            or not (given[-1].auditor == number or late)
+            or not self._attempts.due(("open", window))
+        ):
             return
         found = []
         ciphertexts = self._readings[window].ciphertexts
@@ -247,19 +255,10 @@ class Auditor:
             return
         by = sorted(part.auditor for part in given)
         data = sealed_meters.open_balance(window, import_wh, export_wh, by)
-        await self._send("open", window, Call(SEALED_METERS, data, OPEN_GAS, f"open window {window}"))
+        await self._attempts.send(
+            self._sender, {("open", window): Call(SEALED_METERS, data, OPEN_GAS, f"open window {window}")}
+        )
         self._write(SumsFound(window=window, import_wh=import_wh, export_wh=export_wh, auditors=by))
-
-    def _may_send(self, what: str, window: int) -> bool:
-        pending, count = self._sent.get((what, window), (None, 0))
-        if pending is None:
-            return True
-        return pending.outcome.done() and not pending.outcome.result() and count < MAX_ATTEMPTS
-
-    async def _send(self, what: str, window: int, call: Call) -> None:
-        _, count = self._sent.get((what, window), (None, 0))
-        (pending,) = await self._sender.send([call])
-        self._sent[what, window] = pending, count + 1
 
     def _refuse(self, window: int, reason: str) -> None:
         """Give no part of a window from now on, and say why once."""
@@ -271,8 +270,7 @@ class Auditor:
         """Drop what is no longer needed of a window that is opened, or too old."""
         for table in (self._closed, self._readings, self._parts, self._promised):
             table.pop(window, None)
-        for what in ("part", "open"):
-            self._sent.pop((what, window), None)
+        self._attempts.forget([("part", window), ("open", window)])
         self._opened.discard(window)
         self._refused.discard(window)
 

@@ -11,8 +11,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from secrets import token_bytes
 
-from agents.auditing.amounts import found_amount
-from agents.chain import Call, Chain, NodeError, NodeUnreachable, Pending, Sender
+from agents.attempts import Attempts
+from agents.auditing.amounts import found_signed
+from agents.chain import Call, Chain, NodeError, NodeUnreachable, Sender
 from agents.journal import Problem, TotalFound, TotalPartGoing
 from contracts.bindings import private_market, sealed_meters
 from contracts.bindings.private_market import OperatorPartGiven, SessionState, WindowState
@@ -24,7 +25,6 @@ from privacy.secp256k1 import SECP256K1, Point
 
 PART_GAS = 300_000
 PAY_GAS = 500_000
-MAX_ATTEMPTS = 5
 _IN_THE_TOTAL = (SessionState.SETTLED, SessionState.FORFEITED)
 _G = SECP256K1
 
@@ -43,6 +43,8 @@ class OperatorTotals:
         least_sessions: of a total over fewer it gives no part.
         promised: by window the total (hexadecimal) of which a part was given before.
         write: into the journal.
+        now_s: the chain's time.
+        patience_s: how long it waits for the last of enough auditors to open a total, before it does itself.
     """
 
     chain: Chain
@@ -54,8 +56,11 @@ class OperatorTotals:
     least_sessions: int
     promised: dict[int, str]
     write: Callable[..., None]
+    now_s: Callable[[], float]
+    patience_s: float
     _parts: dict[int, dict[int, bytes]] = field(default_factory=dict)
-    _sent: dict[tuple[str, int], tuple[Pending, int]] = field(default_factory=dict)
+    _attempts: Attempts = field(default_factory=Attempts)
+    _enough_since: dict[int, float] = field(default_factory=dict)
     _done: set[int] = field(default_factory=set)
 
     def learn(self, event: OperatorPartGiven) -> None:
@@ -94,7 +99,7 @@ class OperatorTotals:
         """Drop what is no longer needed."""
         self._done = {window for window in self._done if window >= first}
         self._parts = {window: rows for window, rows in self._parts.items() if window >= first}
-        self._sent = {key: row for key, row in self._sent.items() if key[1] >= first}
+        self._enough_since = {window: since for window, since in self._enough_since.items() if window >= first}
 
     def _why_never(self, window: int, state: WindowState, sessions: int) -> str:
         if sessions < self.least_sessions:
@@ -108,7 +113,7 @@ class OperatorTotals:
 
     async def _give(self, window: int, state: WindowState, number: int) -> str:
         """Give our part, if enough nodes say the same; return who contradicts."""
-        if not self._may_send("part", window):
+        if not self._attempts.due(("part", window)):
             return ""
         confirmed = 1
         for witness in self.witnesses:
@@ -128,38 +133,32 @@ class OperatorTotals:
         request = private_market.request(self.chain_id, window)
         part = decrypt_partially(_G, number, self.share, _sealed(state).ephemeral, request, token_bytes(32))
         data = private_market.give_part(window, number, _G.point_to_bytes(part.point), part.proof.to_bytes(_G))
-        await self._send("part", window, Call(PRIVATE_MARKET, data, PART_GAS, f"part of the total of window {window}"))
+        await self._attempts.send(
+            self.sender,
+            {("part", window): Call(PRIVATE_MARKET, data, PART_GAS, f"part of the total of window {window}")},
+        )
         return ""
 
     async def _pay(self, window: int, state: WindowState, threshold: int, number: int) -> None:
-        """Open a total from the first parts that are enough, if ours is the last of them."""
+        """Open a total from the first parts that are enough, if ours is the last of them, or nobody does."""
         given = dict(list(self._parts.get(window, {}).items())[:threshold])
-        if len(given) < threshold or list(given)[-1] != number or not self._may_send("pay", window):
+        if len(given) < threshold:
+            return
+        late = self.now_s() > self._enough_since.setdefault(window, self.now_s()) + self.patience_s
+        if not (list(given)[-1] == number or late) or not self._attempts.due(("pay", window)):
             return
         parts = {auditor: _G.point_from_bytes_checked(raw) for auditor, raw in given.items()}
         point = open_together(_G, _sealed(state), parts)
-        total = found_amount(point)
+        total = found_signed(point)
         if total is None:
-            owed = found_amount(_G.negate(point))
-            if owed is None:
-                self._done.add(window)
-                self.write(Problem(what=f"window {window}", reason=f"the parts of {sorted(given)} open to no total"))
-                return
-            total = -owed
+            self._done.add(window)
+            self.write(Problem(what=f"window {window}", reason=f"the parts of {sorted(given)} open to no total"))
+            return
         data = private_market.pay_operator(window, total, sorted(given))
-        await self._send("pay", window, Call(PRIVATE_MARKET, data, PAY_GAS, f"operator's total of window {window}"))
+        await self._attempts.send(
+            self.sender, {("pay", window): Call(PRIVATE_MARKET, data, PAY_GAS, f"operator's total of window {window}")}
+        )
         self.write(TotalFound(window=window, total_microeur=total, auditors=sorted(given)))
-
-    def _may_send(self, what: str, window: int) -> bool:
-        pending, count = self._sent.get((what, window), (None, 0))
-        if pending is None:
-            return True
-        return pending.outcome.done() and not pending.outcome.result() and count < MAX_ATTEMPTS
-
-    async def _send(self, what: str, window: int, call: Call) -> None:
-        _, count = self._sent.get((what, window), (None, 0))
-        (pending,) = await self.sender.send([call])
-        self._sent[what, window] = pending, count + 1
 
 
 def number_of(auditors: AuditorSet, account: bytes, share: Scalar) -> int:

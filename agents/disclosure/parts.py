@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from agents.auditing.amounts import found_amount
 from agents.consortium_input import HASH_BYTES, InputError, parse_data
 from agents.disclosure.question import NotOnRecord, Question
 from agents.errors import AgentError
@@ -21,7 +22,6 @@ from privacy.auditors import (
     Partial,
     combine_shares,
     decrypt_partially,
-    find_amount,
     open_together,
     partial_is_right,
 )
@@ -211,5 +211,4 @@ def opened_amount(
         WrongPart, NotEnoughParts: as `check_parts`.
     """
     value = open_together(_G, ciphertext, check_parts(question, parts))
-    found = (find_amount(_G, value, bound) for bound in bounds)
-    return next((amount for amount in found if amount is not None), None)
+    return found_amount(value, bounds)

@@ -5,10 +5,11 @@ Anyone may do it; the operator does. What it is owed is opened by the auditors, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field
 
-from agents.chain import Call, Chain, Pending, Sender
+from agents.attempts import MAX_ATTEMPTS, Attempts
+from agents.chain import Call, Chain, Sender
 from agents.clock import ChainClock, Windows
 from agents.journal import Line, Problem
 from contracts.bindings import private_market, sealed_meters
@@ -19,7 +20,6 @@ PREPARE_GAS = 9_000_000  # 64 members' rows, read and stored
 DEFAULT_GAS = 150_000
 FORFEIT_GAS = 1_500_000
 LATE_WINDOWS = 24  # how long after the last deadline it still clears what was left when it was away
-MAX_ATTEMPTS = 5  # at one thing: what the contract refuses five times, a person must look at
 
 
 @dataclass(slots=True)
@@ -40,7 +40,7 @@ class Clearing:
     sender: Sender
     write: Callable[[Line], None]
     _done: set[int] = field(default_factory=set)
-    _sent: dict[bytes, tuple[Pending, int]] = field(default_factory=dict)
+    _attempts: Attempts = field(default_factory=Attempts)
 
     async def step(self) -> None:
         """Do what is due now for the windows that are over.
@@ -94,18 +94,11 @@ class Clearing:
         return calls
 
     async def _send(self, calls: list[Call]) -> None:
-        """Send calls that are not under way, and were not refused too often."""
-        due = []
-        for call in calls:
-            pending, count = self._sent.get(call.data, (None, 0))
-            if pending is not None and (not pending.outcome.done() or pending.outcome.result()):
-                continue
-            if count < MAX_ATTEMPTS:
-                due.append(call)
+        """Send the calls that are due."""
+        due: dict[Hashable, Call] = {call.data: call for call in calls if self._attempts.due(call.data)}
         if not due:
             return
-        for call, pending in zip(due, await self.sender.send(due), strict=True):
-            count = self._sent.get(call.data, (None, 0))[1] + 1
-            self._sent[call.data] = pending, count
-            if count == MAX_ATTEMPTS:
-                self.write(Problem(what=call.what, reason=f"sent {count} times"))
+        await self._attempts.send(self.sender, due)
+        for purpose, call in due.items():
+            if self._attempts.count(purpose) == MAX_ATTEMPTS:
+                self.write(Problem(what=call.what, reason=f"sent {MAX_ATTEMPTS} times"))

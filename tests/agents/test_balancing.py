@@ -8,7 +8,8 @@ from pathlib import Path
 
 from eth_keys.datatypes import PrivateKey
 
-from agents.balancing import MAX_ATTEMPTS, Balancing, Feeder
+from agents.attempts import MAX_ATTEMPTS
+from agents.balancing import Balancing, Feeder
 from agents.chain import Call, Chain, Sender
 from agents.clock import ChainClock, Windows
 from agents.devices.attesting import SealedAttester

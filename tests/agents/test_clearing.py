@@ -8,10 +8,11 @@ from typing import Any, TypeVar
 
 import pytest
 
+from agents.attempts import MAX_ATTEMPTS
 from agents.auditing.totals import OperatorTotals
 from agents.chain import Call, Pending
 from agents.journal import Problem, TotalFound, TotalPartGoing
-from agents.private.clearing import MAX_ATTEMPTS, Clearing
+from agents.private.clearing import Clearing
 from contracts.bindings import private_market
 from contracts.bindings.abi import View
 from contracts.bindings.private_market import OperatorPartGiven, SessionState, TradeState
@@ -106,6 +107,8 @@ def totals(street: Street, number: int, lines: list[Any], **changes: Any) -> tup
         "least_sessions": 4,
         "promised": {},
         "write": write,
+        "now_s": lambda: float(street.state.timestamp),
+        "patience_s": 3600.0,
     }
     made: Any = OperatorTotals
     return made(**{**values, **changes}), node
@@ -207,6 +210,21 @@ def test_the_last_of_enough_auditors_opens_the_total_and_the_operator_is_paid(se
     assert total != 0
     run(first.step(WINDOW))
     assert len(node.sent) == 1
+
+
+def test_a_total_is_opened_by_another_if_the_last_of_enough_auditors_does_not(settled: Window) -> None:
+    street = settled.street.at(WINDOW + 1)
+    first, node = totals(street, 1, [])
+    run(first.step(WINDOW))
+    third, other = totals(street, 3, [])
+    run(third.step(WINDOW))
+    for event in (*node.events, *other.events):
+        first.learn(event)
+    run(first.step(WINDOW))
+    assert len(node.sent) == 1  # the third is expected to
+    street.at(WINDOW + 2, 1)
+    run(first.step(WINDOW))
+    assert node.sent[-1].data == private_market.pay_operator(WINDOW, owed_in(street), [1, 3])
 
 
 def test_no_part_of_a_window_that_is_not_settled_or_has_few_sessions(window: Window) -> None:
