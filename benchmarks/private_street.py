@@ -15,15 +15,15 @@ from eth_keys.datatypes import PrivateKey
 from nacl.public import PrivateKey as BoxKey
 
 from agents.private import openings
+from agents.private.member import MemberKeys, make_registration
 from benchmarks.ethereum import sign
 from contracts.bindings import privacy_registry, private_market, sealed_meters, shielded_pool
 from contracts.bindings.private_market import Side
 from contracts.system import PRIVACY_REGISTRY, PRIVATE_MARKET, SHIELDED_POOL
 from devnet.accounts import derived_key
 from node.keys import account_address
-from privacy import clsag, notes, possession, range_proof, stealth
-from privacy.auditors import deal, encrypt, prove_same_amount
-from privacy.boxes import seal_share
+from privacy import clsag, notes, range_proof, stealth
+from privacy.auditors import encrypt, prove_same_amount
 from privacy.claims import Row
 from privacy.commitment import commit
 from privacy.envelopes import (
@@ -117,25 +117,18 @@ class Member:
 
     def registration(self, from_window: int, box_keys: Sequence[bytes], threshold: int) -> bytes:
         """Return the calldata that registers it."""
-        said = possession.Registration(privacy_registry.domain(self.chain_id), self.account, from_window)
-        roles = (possession.Role.RING, possession.Role.TRACE, possession.Role.SPENDING, possession.Role.VIEWING)
-        secrets = (*self.secrets, *self.stealth_secrets)
-        dealing = deal(G, self.secrets[1], threshold, len(box_keys), random(f"dealing {self.index}"))
-        proofs = (
-            possession.prove_possession(G, role, said, each, random(f"possession {role} {self.index}"))
-            for role, each in zip(roles, secrets, strict=True)
+        made = make_registration(
+            MemberKeys(*self.secrets, BoxKey(random(f"relay {self.index}"))),
+            self.stealth_secrets,
+            chain_id=self.chain_id,
+            account=self.account,
+            from_window=from_window,
+            threshold=threshold,
+            box_keys=box_keys,
+            endpoint=f"127.0.0.1:{20_000 + self.index}",
+            randomness=random(f"registration {self.index}"),
         )
-        return privacy_registry.register(
-            from_window,
-            privacy_registry.Registration(
-                b"".join(G.point_to_bytes(G.multiply_generator(each)) for each in secrets),
-                b"".join(proof.to_bytes(G) for proof in proofs),
-                b"".join(map(G.point_to_bytes, dealing.commitments)),
-                b"".join(seal_share(G, key, share) for key, share in zip(box_keys, dealing.shares, strict=True)),
-                bytes(BoxKey(random(f"relay {self.index}")).public_key),
-                f"127.0.0.1:{20_000 + self.index}",
-            ),
-        )
+        return privacy_registry.register(from_window, made)
 
     def deposit(self, round_: int, amount: int) -> bytes:
         """Return the calldata that turns money into two notes of half the amount."""
