@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,16 +11,20 @@ from node.rpc.errors import INVALID_PARAMS, METHOD_NOT_FOUND, RpcError, shown
 from node.rpc.formats import Json, Parser
 
 Handler = Callable[..., Awaitable[Json]]
+Schema = Mapping[str, Json]
+"""A JSON Schema, as OpenRPC describes parameters and results."""
+ANY: Schema = {}
 _REQUIRED: Any = object()
 
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """A positional parameter: its name, how it is parsed, and what stands for it when it is absent or null."""
+    """A positional parameter: its name, how it is parsed, what stands for it when it is absent or null, its schema."""
 
     name: str
     parse: Parser[Any]
     default: Any = _REQUIRED
+    schema: Schema = ANY
 
     @property
     def required(self) -> bool:
@@ -36,6 +40,7 @@ class Method:
     parameters: tuple[Parameter, ...]
     handler: Handler
     summary: str
+    returns: Schema = ANY
 
     async def call(self, context: Context, params: list[object]) -> Json:
         """Return the method's result for positional parameters.
@@ -66,14 +71,14 @@ class MethodTable:
     def __init__(self) -> None:
         self._methods: dict[str, Method] = {}
 
-    def method(self, name: str, *parameters: Parameter) -> Callable[[Handler], Handler]:
+    def method(self, name: str, *parameters: Parameter, returns: Schema = ANY) -> Callable[[Handler], Handler]:
         """Register the decorated handler under `name`; its docstring's first line documents the method."""
 
         def register(handler: Handler) -> Handler:
             summary = (handler.__doc__ or "").strip().split("\n")[0]
             if name in self._methods or not summary:
                 raise ValueError(f"{name}: registered twice, or without a docstring")
-            self._methods[name] = Method(name, parameters, handler, summary)
+            self._methods[name] = Method(name, parameters, handler, summary, returns)
             return handler
 
         return register
