@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from node.rpc.context import Context
@@ -24,7 +24,7 @@ class Parameter:
     name: str
     parse: Parser[Any]
     default: Any = _REQUIRED
-    schema: Schema = ANY
+    schema: Schema = field(default_factory=dict)
 
     @property
     def required(self) -> bool:
@@ -40,7 +40,7 @@ class Method:
     parameters: tuple[Parameter, ...]
     handler: Handler
     summary: str
-    returns: Schema = ANY
+    returns: Schema = field(default_factory=dict)
 
     async def call(self, context: Context, params: list[object]) -> Json:
         """Return the method's result for positional parameters.
