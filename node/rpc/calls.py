@@ -7,10 +7,12 @@ from dataclasses import dataclass
 
 from node.chain.transaction import AccessList, InvalidTransaction, Transaction
 from node.execution import CallReverted, OutOfGasEstimate
+from node.rpc import schemas
 from node.rpc.blocks import call_environment
 from node.rpc.errors import SERVER_ERROR, InvalidParams, Reverted, RpcError
 from node.rpc.formats import BlockRef, address, data, field, mapping, number, quantity, sequence, slot
 from node.rpc.reads import Reader
+from node.rpc.schemas import takes
 from node.state import StateReader
 
 MAX_ACCESS_ENTRIES = 1_000  # addresses, and keys of each, in an access list
@@ -46,6 +48,7 @@ class CallRequest:
     access_list: AccessList
 
 
+@takes(schemas.TRANSACTION_REQUEST)
 def call_request(value: object, where: str) -> CallRequest:
     """Return the call that a transaction object describes; fields that do not bear on it are ignored."""
     table = mapping(value, where)

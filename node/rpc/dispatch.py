@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from node.errors import GridpactError
 from node.rpc import eth, eth_filters, grid, net, stranger, txpool, web3
 from node.rpc.context import Context
+from node.rpc.discover import with_discovery
 from node.rpc.errors import INTERNAL_ERROR, PRUNED, RESPONSE_TOO_LARGE, TIMEOUT, LimitExceeded, RpcError
 from node.rpc.methods import MethodTable
 from node.rpc.protocol import Malformed, Request, decode_message, encode_error, encode_result
@@ -26,7 +27,7 @@ def all_methods() -> MethodTable:
     methods = MethodTable()
     for table in (eth.table, eth_filters.table, net.table, web3.table, txpool.table, grid.table, stranger.table):
         methods.extend(table)
-    return methods
+    return with_discovery(methods)
 
 
 @dataclass(frozen=True, slots=True)

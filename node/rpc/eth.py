@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from node.chain.transaction import InvalidTransaction
+from node.rpc import schemas
 from node.rpc.blocks import find_height, require_height
 from node.rpc.calls import CallRequest, call_request, run_call, run_estimate
 from node.rpc.context import Context
@@ -33,6 +34,7 @@ from node.rpc.render import (
     pending_transaction_json,
     receipt_json,
 )
+from node.rpc.schemas import takes
 
 MAX_FEE_HISTORY = 1_024  # blocks; what Ethereum clients give
 MAX_PERCENTILES = 100
@@ -48,6 +50,7 @@ _INDEX = Parameter("index", number)
 _FULL = Parameter("full transactions", boolean, False)
 
 
+@takes(schemas.constant({}, []))
 def _no_overrides(value: object, where: str) -> None:
     if value not in ({}, []):
         raise InvalidParams(where, "nothing: overrides are not supported by this node", value)
@@ -56,20 +59,20 @@ def _no_overrides(value: object, where: str) -> None:
 # -- the chain
 
 
-@table.method("eth_chainId")
+@table.method("eth_chainId", returns=schemas.UINT)
 async def chain_id(context: Context) -> Json:
     """Return the chain id."""
     return to_quantity(context.chain_id)
 
 
-@table.method("eth_blockNumber")
+@table.method("eth_blockNumber", returns=schemas.UINT)
 async def head_number(context: Context) -> Json:
     """Return the height of the newest block."""
     with context.backend.store.read() as view:
         return to_quantity(view.head_height)
 
 
-@table.method("eth_syncing")
+@table.method("eth_syncing", returns=schemas.SYNCING)
 async def syncing(context: Context) -> Json:
     """Return false, or how far this validator has caught up with the others."""
     target = context.backend.status().target_height
@@ -80,18 +83,19 @@ async def syncing(context: Context) -> Json:
     return {"startingBlock": "0x0", "currentBlock": to_quantity(head), "highestBlock": to_quantity(target)}
 
 
-@table.method("eth_gasPrice")
+@table.method("eth_gasPrice", returns=schemas.UINT)
 async def gas_price(_context: Context) -> Json:
     """Return the suggested gas price: zero."""
     return "0x0"
 
 
-@table.method("eth_maxPriorityFeePerGas")
+@table.method("eth_maxPriorityFeePerGas", returns=schemas.UINT)
 async def max_priority_fee(_context: Context) -> Json:
     """Return the suggested priority fee: zero."""
     return "0x0"
 
 
+@takes(schemas.array({"type": "number", "minimum": 0, "maximum": 100}, MAX_PERCENTILES))
 def _percentiles(value: object, where: str) -> int:
     rows = sequence(value, where, MAX_PERCENTILES)
     before = 0.0
@@ -127,6 +131,7 @@ def read_fee_history(reader: Reader, blocks: int, newest: BlockRef) -> dict[str,
     Parameter("block count", count),
     Parameter("newest block", block_number),
     Parameter("reward percentiles", _percentiles, 0),
+    returns=schemas.FEE_HISTORY,
 )
 async def fee_history(context: Context, blocks: int, newest: BlockRef, percentiles: int) -> Json:
     """Return base fees, gas used and suggested rewards (zero) of recent blocks."""
@@ -136,25 +141,25 @@ async def fee_history(context: Context, blocks: int, newest: BlockRef, percentil
     return history
 
 
-@table.method("eth_accounts")
+@table.method("eth_accounts", returns=schemas.array(schemas.ADDRESS))
 async def accounts(_context: Context) -> Json:
     """Return no accounts: a node holds no keys of users."""
     return []
 
 
-@table.method("eth_mining")
+@table.method("eth_mining", returns=schemas.BOOLEAN)
 async def mining(_context: Context) -> Json:
     """Return false: blocks are agreed on, not mined."""
     return False
 
 
-@table.method("eth_hashrate")
+@table.method("eth_hashrate", returns=schemas.UINT)
 async def hashrate(_context: Context) -> Json:
     """Return zero: blocks are agreed on, not mined."""
     return "0x0"
 
 
-@table.method("eth_coinbase")
+@table.method("eth_coinbase", returns=schemas.ADDRESS)
 async def coinbase(_context: Context) -> Json:
     """Return the zero address, the coinbase of every block."""
     return to_data(bytes(20))
@@ -163,7 +168,7 @@ async def coinbase(_context: Context) -> Json:
 # -- state
 
 
-@table.method("eth_getBalance", _ADDRESS, _BLOCK)
+@table.method("eth_getBalance", _ADDRESS, _BLOCK, returns=schemas.UINT)
 async def balance(context: Context, account: bytes, block: BlockRef) -> Json:
     """Return an account's balance in wei."""
     with context.backend.store.read() as view:
@@ -171,7 +176,7 @@ async def balance(context: Context, account: bytes, block: BlockRef) -> Json:
     return to_quantity(0 if found is None else found.balance)
 
 
-@table.method("eth_getTransactionCount", _ADDRESS, _BLOCK)
+@table.method("eth_getTransactionCount", _ADDRESS, _BLOCK, returns=schemas.UINT)
 async def transaction_count(context: Context, account: bytes, block: BlockRef) -> Json:
     """Return an account's next nonce; `pending` counts what waits in this node's pool."""
     with context.backend.store.read() as view:
@@ -180,7 +185,7 @@ async def transaction_count(context: Context, account: bytes, block: BlockRef) -
     return to_quantity(context.backend.mempool.pending_nonce(account, nonce) if block is Tag.PENDING else nonce)
 
 
-@table.method("eth_getCode", _ADDRESS, _BLOCK)
+@table.method("eth_getCode", _ADDRESS, _BLOCK, returns=schemas.BYTES)
 async def code(context: Context, account: bytes, block: BlockRef) -> Json:
     """Return the code at an address."""
     with context.backend.store.read() as view:
@@ -189,7 +194,7 @@ async def code(context: Context, account: bytes, block: BlockRef) -> Json:
         return to_data(b"" if found is None else state.code(found.code_hash))
 
 
-@table.method("eth_getStorageAt", _ADDRESS, Parameter("slot", slot), _BLOCK)
+@table.method("eth_getStorageAt", _ADDRESS, Parameter("slot", slot), _BLOCK, returns=schemas.HASH32)
 async def storage_at(context: Context, account: bytes, position: int, block: BlockRef) -> Json:
     """Return the 32 bytes in a storage slot."""
     with context.backend.store.read() as view:
@@ -197,25 +202,36 @@ async def storage_at(context: Context, account: bytes, position: int, block: Blo
     return to_data(value.to_bytes(32, "big"))
 
 
+@takes(schemas.array(schemas.SLOT, MAX_PROVED_SLOTS))
 def _slots(value: object, where: str) -> tuple[int, ...]:
     rows = sequence(value, where, MAX_PROVED_SLOTS)
     return tuple(slot(row, f"{where}[{index}]") for index, row in enumerate(rows))
 
 
-@table.method("eth_getProof", _ADDRESS, Parameter("slots", _slots), _BLOCK)
+@table.method("eth_getProof", _ADDRESS, Parameter("slots", _slots), _BLOCK, returns=schemas.ACCOUNT_PROOF)
 async def get_proof(context: Context, account: bytes, slots: tuple[int, ...], block: BlockRef) -> Json:
     """Return an account and storage slots with Merkle proofs under a block's state root: one of the last 128."""
     return await context.reads.run(account_proof, account, slots, block)
 
 
-@table.method("eth_call", Parameter("transaction", call_request), _BLOCK, Parameter("overrides", _no_overrides, None))
+@table.method(
+    "eth_call",
+    Parameter("transaction", call_request),
+    _BLOCK,
+    Parameter("overrides", _no_overrides, None),
+    returns=schemas.BYTES,
+)
 async def call(context: Context, request: CallRequest, block: BlockRef, _overrides: None) -> Json:
     """Run a call over a block's state and return its output; on the head, at the chain's time now."""
     return to_data(await context.reads.run(run_call, request, block, context.backend.chain_time_s()))
 
 
 @table.method(
-    "eth_estimateGas", Parameter("transaction", call_request), _BLOCK, Parameter("overrides", _no_overrides, None)
+    "eth_estimateGas",
+    Parameter("transaction", call_request),
+    _BLOCK,
+    Parameter("overrides", _no_overrides, None),
+    returns=schemas.UINT,
 )
 async def estimate_gas(context: Context, request: CallRequest, block: BlockRef, _overrides: None) -> Json:
     """Return the least gas limit with which a transaction succeeds in the next block."""
@@ -241,13 +257,13 @@ async def _block(context: Context, ref: BlockRef, full: bool) -> Json:
     return None if found is None else block_json(found, context.chain_id, full=False)
 
 
-@table.method("eth_getBlockByNumber", _BLOCK_NUMBER, _FULL)
+@table.method("eth_getBlockByNumber", _BLOCK_NUMBER, _FULL, returns=schemas.nullable(schemas.BLOCK))
 async def block_by_number(context: Context, ref: BlockRef, full: bool) -> Json:
     """Return a block by height or tag, null if there is none."""
     return await _block(context, ref, full)
 
 
-@table.method("eth_getBlockByHash", _BLOCK_HASH, _FULL)
+@table.method("eth_getBlockByHash", _BLOCK_HASH, _FULL, returns=schemas.nullable(schemas.BLOCK))
 async def block_by_hash(context: Context, ref: BlockRef, full: bool) -> Json:
     """Return a block by hash, null if there is none."""
     return await _block(context, ref, full)
@@ -258,13 +274,13 @@ async def _transactions_in(context: Context, ref: BlockRef) -> Json:
     return None if found is None else to_quantity(len(found.raws))
 
 
-@table.method("eth_getBlockTransactionCountByNumber", _BLOCK_NUMBER)
+@table.method("eth_getBlockTransactionCountByNumber", _BLOCK_NUMBER, returns=schemas.nullable(schemas.UINT))
 async def block_transaction_count_by_number(context: Context, ref: BlockRef) -> Json:
     """Return the number of transactions in a block, null if there is none."""
     return await _transactions_in(context, ref)
 
 
-@table.method("eth_getBlockTransactionCountByHash", _BLOCK_HASH)
+@table.method("eth_getBlockTransactionCountByHash", _BLOCK_HASH, returns=schemas.nullable(schemas.UINT))
 async def block_transaction_count_by_hash(context: Context, ref: BlockRef) -> Json:
     """Return the number of transactions in a block, null if there is none."""
     return await _transactions_in(context, ref)
@@ -275,25 +291,25 @@ async def _uncles_in(context: Context, ref: BlockRef) -> Json:
         return None if find_height(view, ref) is None else "0x0"
 
 
-@table.method("eth_getUncleCountByBlockNumber", _BLOCK_NUMBER)
+@table.method("eth_getUncleCountByBlockNumber", _BLOCK_NUMBER, returns=schemas.nullable(schemas.UINT))
 async def uncle_count_by_number(context: Context, ref: BlockRef) -> Json:
     """Return zero for every block: there are no uncles."""
     return await _uncles_in(context, ref)
 
 
-@table.method("eth_getUncleCountByBlockHash", _BLOCK_HASH)
+@table.method("eth_getUncleCountByBlockHash", _BLOCK_HASH, returns=schemas.nullable(schemas.UINT))
 async def uncle_count_by_hash(context: Context, ref: BlockRef) -> Json:
     """Return zero for every block: there are no uncles."""
     return await _uncles_in(context, ref)
 
 
-@table.method("eth_getUncleByBlockNumberAndIndex", _BLOCK_NUMBER, _INDEX)
+@table.method("eth_getUncleByBlockNumberAndIndex", _BLOCK_NUMBER, _INDEX, returns=schemas.NULL)
 async def uncle_by_number(_context: Context, _ref: BlockRef, _index: int) -> Json:
     """Return null: there are no uncles."""
     return None
 
 
-@table.method("eth_getUncleByBlockHashAndIndex", _BLOCK_HASH, _INDEX)
+@table.method("eth_getUncleByBlockHashAndIndex", _BLOCK_HASH, _INDEX, returns=schemas.NULL)
 async def uncle_by_hash(_context: Context, _ref: BlockRef, _index: int) -> Json:
     """Return null: there are no uncles."""
     return None
@@ -312,13 +328,15 @@ def render_receipts(reader: Reader, ref: BlockRef) -> Json:
     return [receipt_json(block, index) for index in range(len(block.raws))]
 
 
-@table.method("eth_getBlockReceipts", Parameter("block", block_ref))
+@table.method(
+    "eth_getBlockReceipts", Parameter("block", block_ref), returns=schemas.nullable(schemas.array(schemas.RECEIPT))
+)
 async def block_receipts(context: Context, ref: BlockRef) -> Json:
     """Return the receipts of all transactions in a block, null if there is none."""
     return await context.reads.run(render_receipts, ref)
 
 
-@table.method("eth_getTransactionReceipt", _TRANSACTION_HASH)
+@table.method("eth_getTransactionReceipt", _TRANSACTION_HASH, returns=schemas.nullable(schemas.RECEIPT))
 async def transaction_receipt(context: Context, transaction_hash: bytes) -> Json:
     """Return a committed transaction's receipt, null as long as there is none."""
     with context.backend.store.read() as view:
@@ -329,7 +347,9 @@ async def transaction_receipt(context: Context, transaction_hash: bytes) -> Json
     return None if block is None else receipt_json(block, place[1])
 
 
-@table.method("eth_getTransactionByHash", _TRANSACTION_HASH)
+@table.method(
+    "eth_getTransactionByHash", _TRANSACTION_HASH, returns=schemas.either(schemas.MINED, schemas.PENDING, schemas.NULL)
+)
 async def transaction_by_hash(context: Context, transaction_hash: bytes) -> Json:
     """Return a transaction, committed or waiting in this node's pool; null if it is neither."""
     with context.backend.store.read() as view:
@@ -340,7 +360,7 @@ async def transaction_by_hash(context: Context, transaction_hash: bytes) -> Json
     return await _transaction_at(context, *place)
 
 
-@table.method("eth_getRawTransactionByHash", _TRANSACTION_HASH)
+@table.method("eth_getRawTransactionByHash", _TRANSACTION_HASH, returns=schemas.nullable(schemas.BYTES))
 async def raw_transaction_by_hash(context: Context, transaction_hash: bytes) -> Json:
     """Return a transaction's bytes as they were signed, null if it is not known."""
     with context.backend.store.read() as view:
@@ -359,19 +379,19 @@ async def _transaction_at(context: Context, ref: BlockRef, index: int) -> Json:
     return mined_transaction_json(block, index, context.chain_id)
 
 
-@table.method("eth_getTransactionByBlockNumberAndIndex", _BLOCK_NUMBER, _INDEX)
+@table.method("eth_getTransactionByBlockNumberAndIndex", _BLOCK_NUMBER, _INDEX, returns=schemas.nullable(schemas.MINED))
 async def transaction_by_number_and_index(context: Context, ref: BlockRef, index: int) -> Json:
     """Return the transaction at an index in a block, null if there is none."""
     return await _transaction_at(context, ref, index)
 
 
-@table.method("eth_getTransactionByBlockHashAndIndex", _BLOCK_HASH, _INDEX)
+@table.method("eth_getTransactionByBlockHashAndIndex", _BLOCK_HASH, _INDEX, returns=schemas.nullable(schemas.MINED))
 async def transaction_by_hash_and_index(context: Context, ref: BlockRef, index: int) -> Json:
     """Return the transaction at an index in a block, null if there is none."""
     return await _transaction_at(context, ref, index)
 
 
-@table.method("eth_sendRawTransaction", Parameter("transaction", data))
+@table.method("eth_sendRawTransaction", Parameter("transaction", data), returns=schemas.HASH32)
 async def send_raw_transaction(context: Context, raw: bytes) -> Json:
     """Take a signed transaction into the pool and return its hash."""
     try:

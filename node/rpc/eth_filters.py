@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from node.rpc import schemas
 from node.rpc.context import Context
 from node.rpc.errors import METHOD_NOT_FOUND, SERVER_ERROR, RpcError, shown
 from node.rpc.feed import Subscriber, Topic
@@ -12,13 +13,14 @@ from node.rpc.formats import Json, boolean, mapping, text, to_data
 from node.rpc.logs import CHUNK, MAX_RANGE, MAX_RESULTS, Criteria, LogQuery, log_criteria, log_query, query_range, scan
 from node.rpc.methods import MethodTable, Parameter
 from node.rpc.reads import Reader
+from node.rpc.schemas import takes
 
 MAX_HASHES = 10_000  # block hashes in one answer; the next poll continues
 
 table = MethodTable()
 
 _FILTER = Parameter("filter", log_query)
-_FILTER_ID = Parameter("filter id", text)
+_FILTER_ID = Parameter("filter id", text, schema=schemas.FILTER_ID)
 
 
 async def _search(context: Context, criteria: Criteria, heights: range) -> list[dict[str, Json]]:
@@ -36,7 +38,7 @@ async def _query(context: Context, query: LogQuery) -> list[dict[str, Json]]:
     return await _search(context, query.criteria, heights)
 
 
-@table.method("eth_getLogs", _FILTER)
+@table.method("eth_getLogs", _FILTER, returns=schemas.array(schemas.LOG))
 async def get_logs(context: Context, query: LogQuery) -> Json:
     """Return the logs that match a filter, in order; range and number are bounded."""
     return await _query(context, query)
@@ -50,7 +52,7 @@ def _next_height(context: Context) -> int:
         return view.head_height + 1
 
 
-@table.method("eth_newFilter", _FILTER)
+@table.method("eth_newFilter", _FILTER, returns=schemas.FILTER_ID)
 async def new_filter(context: Context, query: LogQuery) -> Json:
     """Install a filter for new logs and return its id; it expires when it is not polled for five minutes."""
     start = _next_height(context)
@@ -59,19 +61,19 @@ async def new_filter(context: Context, query: LogQuery) -> Json:
     return context.filters.install(LogFilter(query, start))
 
 
-@table.method("eth_newBlockFilter")
+@table.method("eth_newBlockFilter", returns=schemas.FILTER_ID)
 async def new_block_filter(context: Context) -> Json:
     """Install a filter for new blocks and return its id."""
     return context.filters.install(BlockFilter(_next_height(context)))
 
 
-@table.method("eth_newPendingTransactionFilter")
+@table.method("eth_newPendingTransactionFilter", returns=schemas.FILTER_ID)
 async def new_pending_filter(context: Context) -> Json:
     """Install a filter for transactions that come into this node's pool and return its id."""
     return context.filters.install(PendingFilter())
 
 
-@table.method("eth_uninstallFilter", _FILTER_ID)
+@table.method("eth_uninstallFilter", _FILTER_ID, returns=schemas.BOOLEAN)
 async def uninstall_filter(context: Context, identifier: str) -> Json:
     """Remove a filter; false if there was none."""
     return context.filters.uninstall(identifier)
@@ -83,7 +85,11 @@ def read_hashes(reader: Reader, heights: range) -> list[str]:
         return [to_data(view.header(height).hash) for height in heights]
 
 
-@table.method("eth_getFilterChanges", _FILTER_ID)
+@table.method(
+    "eth_getFilterChanges",
+    _FILTER_ID,
+    returns=schemas.either(schemas.array(schemas.HASH32), schemas.array(schemas.LOG)),
+)
 async def filter_changes(context: Context, identifier: str) -> Json:
     """Return what is new for a filter since it was polled last."""
     entry = context.filters.find(identifier)
@@ -105,7 +111,7 @@ async def filter_changes(context: Context, identifier: str) -> Json:
     return logs
 
 
-@table.method("eth_getFilterLogs", _FILTER_ID)
+@table.method("eth_getFilterLogs", _FILTER_ID, returns=schemas.array(schemas.LOG))
 async def filter_logs(context: Context, identifier: str) -> Json:
     """Return all logs that a log filter's query matches."""
     entry = context.filters.find(identifier)
@@ -123,6 +129,7 @@ class _Options:
     whole: bool
 
 
+@takes(schemas.either(schemas.BOOLEAN, schemas.CRITERIA))
 def _options(value: object, where: str) -> _Options:
     if isinstance(value, bool):
         return _Options(None, boolean(value, where))
@@ -135,7 +142,12 @@ def _subscriber(context: Context) -> Subscriber:
     return context.subscriber
 
 
-@table.method("eth_subscribe", Parameter("subscription", text), Parameter("options", _options, _Options(None, False)))
+@table.method(
+    "eth_subscribe",
+    Parameter("subscription", text, schema=schemas.constant(*Topic)),
+    Parameter("options", _options, _Options(None, False)),
+    returns=schemas.FILTER_ID,
+)
 async def subscribe(context: Context, name: str, options: _Options) -> Json:
     """Subscribe this WebSocket to newHeads, logs (with a filter) or newPendingTransactions; return the id."""
     subscriber = _subscriber(context)
@@ -148,7 +160,7 @@ async def subscribe(context: Context, name: str, options: _Options) -> Json:
     return identifier
 
 
-@table.method("eth_unsubscribe", Parameter("subscription id", text))
+@table.method("eth_unsubscribe", Parameter("subscription id", text, schema=schemas.FILTER_ID), returns=schemas.BOOLEAN)
 async def unsubscribe(context: Context, identifier: str) -> Json:
     """End a subscription of this WebSocket; false if it has none with this id."""
     return context.feed.unsubscribe(_subscriber(context), identifier)

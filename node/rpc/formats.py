@@ -11,7 +11,9 @@ from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import Any, TypeVar
 
+from node.rpc import schemas
 from node.rpc.errors import InvalidParams
+from node.rpc.schemas import takes
 
 T = TypeVar("T")
 Parser = Callable[[object, str], T]
@@ -54,6 +56,7 @@ def to_data(value: bytes) -> str:
 # -- parsing
 
 
+@takes(schemas.UINT)
 def quantity(value: object, where: str, bits: int = 256) -> int:
     """Return the unsigned integer of at most `bits` bits that a quantity encodes."""
     if isinstance(value, str) and _QUANTITY.match(value) and (len(value) - 2) * 4 <= bits + 3:
@@ -63,11 +66,13 @@ def quantity(value: object, where: str, bits: int = 256) -> int:
     raise InvalidParams(where, f"a hexadecimal quantity of at most {bits} bits (0x0, 0x1f, no leading zeros)", value)
 
 
+@takes(schemas.UINT64)
 def number(value: object, where: str) -> int:
     """Return the height or count that a quantity encodes."""
     return quantity(value, where, MAX_NUMBER_BITS)
 
 
+@takes(schemas.COUNT)
 def count(value: object, where: str) -> int:
     """Return a count, written as a quantity or as a plain JSON number."""
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**MAX_NUMBER_BITS:
@@ -75,6 +80,7 @@ def count(value: object, where: str) -> int:
     return number(value, where)
 
 
+@takes(schemas.BYTES)
 def data(value: object, where: str) -> bytes:
     """Return the bytes that hexadecimal data encodes."""
     if isinstance(value, str) and _DATA.match(value):
@@ -88,16 +94,19 @@ def _fixed(value: object, where: str, length: int, what: str) -> bytes:
     raise InvalidParams(where, f"{what} as 0x and {2 * length} hexadecimal digits", value)
 
 
+@takes(schemas.ADDRESS)
 def address(value: object, where: str) -> bytes:
     """Return an address (20 bytes); its checksum in upper and lower case is not judged."""
     return _fixed(value, where, 20, "an address")
 
 
+@takes(schemas.HASH32)
 def hash32(value: object, where: str) -> bytes:
     """Return a hash (32 bytes)."""
     return _fixed(value, where, 32, "a hash")
 
 
+@takes(schemas.SLOT)
 def slot(value: object, where: str) -> int:
     """Return a storage slot: up to 32 bytes in hexadecimal, leading zeros allowed."""
     if isinstance(value, str) and _SLOT.match(value):
@@ -105,6 +114,7 @@ def slot(value: object, where: str) -> int:
     raise InvalidParams(where, "a storage slot as 0x and 1 to 64 hexadecimal digits", value)
 
 
+@takes(schemas.BOOLEAN)
 def boolean(value: object, where: str) -> bool:
     """Return true or false."""
     if isinstance(value, bool):
@@ -112,6 +122,7 @@ def boolean(value: object, where: str) -> bool:
     raise InvalidParams(where, "true or false", value)
 
 
+@takes(schemas.TEXT)
 def text(value: object, where: str) -> str:
     """Return a string."""
     if isinstance(value, str):
@@ -139,6 +150,7 @@ def field(table: Mapping[str, object], key: str, where: str, parse: Parser[T], d
     return default if value is None else parse(value, f"{where}.{key}")
 
 
+@takes(schemas.BLOCK_REF)
 def block_ref(value: object, where: str) -> BlockRef:
     """Return the block that a tag, a number, or an object with blockHash or blockNumber (EIP-1898) names."""
     if isinstance(value, dict):
@@ -166,6 +178,7 @@ def _block_object(table: Mapping[str, object], where: str) -> BlockRef:
     return block_number(table["blockNumber"], f"{where}.blockNumber")
 
 
+@takes(schemas.BLOCK_NUMBER)
 def block_number(value: object, where: str) -> Tag | int:
     """Return the block that a tag or a number names."""
     if isinstance(value, str):

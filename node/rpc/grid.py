@@ -7,6 +7,7 @@ from contracts import layout
 from node.chain.dual import Chain
 from node.chain.mmr import HistoryProof
 from node.chain.record import Head
+from node.rpc import grid_schemas, schemas
 from node.rpc.blocks import require_height
 from node.rpc.context import Context
 from node.rpc.errors import SERVER_ERROR, InvalidParams, RpcError
@@ -24,6 +25,7 @@ from node.rpc.formats import (
 from node.rpc.methods import MethodTable, Parameter
 from node.rpc.proofs import transaction_proof
 from node.rpc.render import mined_transaction_json
+from node.rpc.schemas import takes
 
 table = MethodTable()
 
@@ -32,6 +34,7 @@ _NUMBER = Parameter("number", number)
 _FULL = Parameter("full transactions", boolean, False)
 
 
+@takes(schemas.constant(*(chain.name.lower() for chain in Chain)))
 def _chain(value: object, where: str) -> Chain:
     for chain in Chain:
         if value == chain.name.lower():
@@ -46,19 +49,19 @@ def _head(head: Head) -> dict[str, Json]:
 # -- the network
 
 
-@table.method("grid_genesis")
+@table.method("grid_genesis", returns=grid_schemas.GENESIS)
 async def genesis(context: Context) -> Json:
     """Return the genesis file."""
     return dict(context.backend.genesis)
 
 
-@table.method("grid_clock")
+@table.method("grid_clock", returns=grid_schemas.CLOCK)
 async def clock(context: Context) -> Json:
     """Return the chain clock: segments [wall_ms, chain_s, scale], piecewise linear, standing before the first."""
     return {"segments": [list(segment) for segment in context.backend.clock_segments()]}
 
 
-@table.method("grid_status")
+@table.method("grid_status", returns=grid_schemas.STATUS)
 async def status(context: Context) -> Json:
     """Return this validator's head, heads of both chains, view, peers, and whether it is catching up."""
     node = context.backend.status()
@@ -92,7 +95,7 @@ async def status(context: Context) -> Json:
     }
 
 
-@table.method("grid_consortium")
+@table.method("grid_consortium", returns=grid_schemas.CONSORTIUM)
 async def consortium(context: Context) -> Json:
     """Return the members as of the head, and the acting validators' epoch, quorum and tolerated faults."""
     validators = context.backend.validators()
@@ -116,7 +119,7 @@ async def consortium(context: Context) -> Json:
     }
 
 
-@table.method("grid_getEvidence")
+@table.method("grid_getEvidence", returns=grid_schemas.EVIDENCE)
 async def evidence(context: Context) -> Json:
     """Return the equivocations that this node has found and that are not on record, as the consortium takes them."""
     return [
@@ -139,7 +142,7 @@ async def evidence(context: Context) -> Json:
 # -- rounds
 
 
-@table.method("grid_getRoundRecord", _HEIGHT)
+@table.method("grid_getRoundRecord", _HEIGHT, returns=grid_schemas.ROUND_RECORD)
 async def round_record(context: Context, ref: BlockRef) -> Json:
     """Return the round record of a height, whose digest is the block's extraData."""
     with context.backend.store.read() as view:
@@ -160,7 +163,7 @@ async def round_record(context: Context, ref: BlockRef) -> Json:
     }
 
 
-@table.method("grid_getCertificate", _HEIGHT)
+@table.method("grid_getCertificate", _HEIGHT, returns=grid_schemas.CERTIFICATE)
 async def certificate(context: Context, ref: BlockRef) -> Json:
     """Return the certificate of a height: a quorum's signatures; null for height 0, which nobody voted on."""
     with context.backend.store.read() as view:
@@ -211,13 +214,13 @@ async def _chain_block(context: Context, chain: Chain, position: int, full: bool
     }
 
 
-@table.method("grid_getContractBlock", _NUMBER, _FULL)
+@table.method("grid_getContractBlock", _NUMBER, _FULL, returns=grid_schemas.CHAIN_BLOCK)
 async def contract_block(context: Context, position: int, full: bool) -> Json:
     """Return a block of the contract chain by its own number, null if there is none."""
     return await _chain_block(context, Chain.CONTRACT, position, full)
 
 
-@table.method("grid_getLedgerBlock", _NUMBER, _FULL)
+@table.method("grid_getLedgerBlock", _NUMBER, _FULL, returns=grid_schemas.CHAIN_BLOCK)
 async def ledger_block(context: Context, position: int, full: bool) -> Json:
     """Return a block of the ledger chain by its own number, null if there is none."""
     return await _chain_block(context, Chain.LEDGER, position, full)
@@ -226,13 +229,13 @@ async def ledger_block(context: Context, position: int, full: bool) -> Json:
 # -- proofs
 
 
-@table.method("grid_getTransactionProof", Parameter("transaction hash", hash32))
+@table.method("grid_getTransactionProof", Parameter("transaction hash", hash32), returns=grid_schemas.TRANSACTION_PROOF)
 async def get_transaction_proof(context: Context, transaction_hash: bytes) -> Json:
     """Return all that proves a transaction and its receipt committed, from the certificate down; null if it is not."""
     return await context.reads.run(transaction_proof, transaction_hash)
 
 
-@table.method("grid_historyProof", Parameter("chain", _chain), _NUMBER, _HEIGHT)
+@table.method("grid_historyProof", Parameter("chain", _chain), _NUMBER, _HEIGHT, returns=grid_schemas.HISTORY_PROOF)
 async def history_proof(context: Context, chain: Chain, position: int, ref: BlockRef) -> Json:
     """Return the proof that a chain's block is under the history root of a height (the newest, unless one is named)."""
     with context.backend.store.read() as view:

@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from node.chain.receipt import Log, bloom_bits
+from node.rpc import schemas
 from node.rpc.blocks import find_height
 from node.rpc.errors import INVALID_PARAMS, SERVER_ERROR, LimitExceeded, RpcError
 from node.rpc.formats import Json, Tag, address, block_number, field, hash32, mapping, sequence
 from node.rpc.reads import BlockData, Reader
 from node.rpc.render import logs_json
+from node.rpc.schemas import takes
 from node.storage import View
 
 MAX_TOPICS = 4
@@ -64,6 +66,7 @@ class LogQuery:
     last: Tag | int
 
 
+@takes(schemas.FILTER)
 def log_query(value: object, where: str) -> LogQuery:
     """Return the query that a filter object describes."""
     table = mapping(value, where)
@@ -84,6 +87,7 @@ def _bound(table: Mapping[str, object], key: str, where: str) -> Tag | int:
     return field(table, key, where, block_number, default)
 
 
+@takes(schemas.CRITERIA)
 def log_criteria(value: object, where: str) -> Criteria:
     """Return the criteria of a filter object; its blocks are not read."""
     table = mapping(value, where)

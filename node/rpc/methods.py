@@ -2,34 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from node.rpc.context import Context
 from node.rpc.errors import INVALID_PARAMS, METHOD_NOT_FOUND, RpcError, shown
 from node.rpc.formats import Json, Parser
+from node.rpc.schemas import Schema, schema_of
 
 Handler = Callable[..., Awaitable[Json]]
-Schema = Mapping[str, Json]
-"""A JSON Schema, as OpenRPC describes parameters and results."""
-ANY: Schema = {}
 _REQUIRED: Any = object()
 
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """A positional parameter: its name, how it is parsed, what stands for it when it is absent or null, its schema."""
+    """A positional parameter: its name, how it is parsed, what stands for it when it is absent or null.
+
+    `schema` is needed only if the parser carries none (see `node.rpc.schemas.takes`).
+    """
 
     name: str
     parse: Parser[Any]
     default: Any = _REQUIRED
-    schema: Schema = field(default_factory=dict)
+    schema: Schema | None = None
 
     @property
     def required(self) -> bool:
         """Whether a request must give it."""
         return self.default is _REQUIRED
+
+    @property
+    def described(self) -> Schema:
+        """The JSON Schema of what the parameter takes."""
+        return schema_of(self.parse) if self.schema is None else self.schema
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +46,7 @@ class Method:
     parameters: tuple[Parameter, ...]
     handler: Handler
     summary: str
-    returns: Schema = field(default_factory=dict)
+    returns: Schema | None = None
 
     async def call(self, context: Context, params: list[object]) -> Json:
         """Return the method's result for positional parameters.
@@ -71,7 +77,7 @@ class MethodTable:
     def __init__(self) -> None:
         self._methods: dict[str, Method] = {}
 
-    def method(self, name: str, *parameters: Parameter, returns: Schema = ANY) -> Callable[[Handler], Handler]:
+    def method(self, name: str, *parameters: Parameter, returns: Schema | None = None) -> Callable[[Handler], Handler]:
         """Register the decorated handler under `name`; its docstring's first line documents the method."""
 
         def register(handler: Handler) -> Handler:

@@ -6,6 +6,7 @@ What they serve proves itself: whoever follows checks certificates, not the node
 from __future__ import annotations
 
 from node.epochs import transition_into
+from node.rpc import grid_schemas
 from node.rpc.context import Context
 from node.rpc.formats import Json, count, number, to_data, to_quantity
 from node.rpc.methods import MethodTable, Parameter
@@ -18,7 +19,12 @@ MAX_TRANSITIONS = 64  # at a hundred validators one takes about 10 kB
 table = MethodTable()
 
 
-@table.method("grid_getCertifiedBlocks", Parameter("from", number), Parameter("count", count))
+@table.method(
+    "grid_getCertifiedBlocks",
+    Parameter("from", number),
+    Parameter("count", count),
+    returns=grid_schemas.CERTIFIED_BLOCKS,
+)
 async def certified_blocks(context: Context, first: int, wanted: int) -> Json:
     """Return {body, certificate} of up to `count` heights from `from` on, about a MiB at most; none above the head."""
     return await context.reads.run(_certified_blocks, first, wanted)
@@ -37,7 +43,12 @@ def _certified_blocks(reader: Reader, first: int, wanted: int) -> Json:
     return found
 
 
-@table.method("grid_getTransitions", Parameter("from epoch", number, 1), Parameter("count", count, MAX_TRANSITIONS))
+@table.method(
+    "grid_getTransitions",
+    Parameter("from epoch", number, 1),
+    Parameter("count", count, MAX_TRANSITIONS),
+    returns=grid_schemas.TRANSITIONS,
+)
 async def epoch_transitions(context: Context, first: int, wanted: int) -> Json:
     """Return what proves each epoch's validators by those before: header, round record, certificate and node keys."""
     return await context.reads.run(_transitions, first, wanted)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from node.chain.transaction import Transaction
+from node.rpc import schemas
 from node.rpc.context import Context
 from node.rpc.errors import LimitExceeded
 from node.rpc.formats import Json, to_data, to_quantity
@@ -42,20 +43,20 @@ def _grouped(context: Context, show: Callable[[Transaction], Json]) -> dict[str,
     return answer
 
 
-@table.method("txpool_status")
+@table.method("txpool_status", returns=schemas.POOL_STATUS)
 async def status(context: Context) -> Json:
     """Return how many transactions are executable and how many wait for an earlier nonce."""
     pending, queued = _sorted(context)
     return {"pending": to_quantity(len(pending)), "queued": to_quantity(len(queued))}
 
 
-@table.method("txpool_content")
+@table.method("txpool_content", returns=schemas.POOL_CONTENT)
 async def content(context: Context) -> Json:
     """Return the waiting transactions by sender and nonce."""
     return _grouped(context, pending_transaction_json)
 
 
-@table.method("txpool_inspect")
+@table.method("txpool_inspect", returns=schemas.POOL_INSPECT)
 async def inspect(context: Context) -> Json:
     """Return the waiting transactions by sender and nonce, a line each."""
     return _grouped(context, _line)

@@ -9,6 +9,7 @@ from importlib.metadata import version
 
 from eth_hash.auto import keccak
 
+from node.rpc import schemas
 from node.rpc.context import Context
 from node.rpc.formats import Json, data, to_data
 from node.rpc.methods import MethodTable, Parameter
@@ -22,13 +23,13 @@ def client_name() -> str:
     return f"gridpact/v{version('gridpact')}/{sys.platform}/python{platform.python_version()}"
 
 
-@table.method("web3_clientVersion")
+@table.method("web3_clientVersion", returns=schemas.TEXT)
 async def client_version(_context: Context) -> Json:
     """Return the name and version of this software."""
     return client_name()
 
 
-@table.method("web3_sha3", Parameter("data", data))
+@table.method("web3_sha3", Parameter("data", data), returns=schemas.HASH32)
 async def sha3(_context: Context, value: bytes) -> Json:
     """Return the keccak-256 hash of data."""
     return to_data(keccak(value))
