@@ -50,12 +50,21 @@ class Store:
             self._environment = lmdb.open(
                 str(path), map_size=map_bytes, max_dbs=len(tables.TABLES), max_readers=MAX_READERS, readonly=readonly
             )
+        except lmdb.Error as error:
+            self._unlock()
+            raise StorageError(path, str(error), "a gridpact database") from None
+        try:
+            if not create:
+                self._check_schema()  # before the other tables: one of another schema has others
             self._databases = {name: self._environment.open_db(name.encode(), create=create) for name in tables.TABLES}
             if not readonly:
                 self._environment.reader_check()  # readers that were killed give their slots back
         except lmdb.Error as error:
-            self._unlock()
+            self.close()
             raise StorageError(path, str(error), "a gridpact database") from None
+        except BaseException:
+            self.close()
+            raise
 
     @classmethod
     def create(
@@ -118,13 +127,30 @@ class Store:
         store = cls(path, readonly=readonly, map_bytes=map_bytes, history_heights=history_heights)
         try:
             with store.read() as view:
-                store._check(view, "schema", encode_int(tables.SCHEMA_VERSION), "schema version", numeric=True)
+                view.required("meta", b"schema")  # that it is ours was checked on opening
                 store._check(view, "chain", encode_int(chain_id), "chain id", numeric=True)
                 store._check(view, "genesis", genesis_hash, "genesis hash", numeric=False)
         except BaseException:
             store.close()
             raise
         return store
+
+    def _check_schema(self) -> None:
+        """Refuse a database of another schema, and one whose migration was interrupted; say what to do."""
+        meta = self._environment.open_db(b"meta", create=False)
+        with self._environment.begin() as transaction:
+            found = Tables(transaction, {"meta": meta})
+            raw, unfinished = found.get("meta", b"schema"), found.get("meta", tables.UNFINISHED)
+        if raw is None:
+            return  # a draft, which `View` refuses
+        version, ours = int.from_bytes(raw, "big"), f"schema version {tables.SCHEMA_VERSION}"
+        migrate = f"`gridpact node migrate --data {self.path.parent}`"
+        if unfinished is not None:
+            raise StorageError(self.path, "a migration was interrupted", f"{ours}; to go on: {migrate}")
+        if version < tables.SCHEMA_VERSION:
+            raise StorageError(self.path, f"schema version {version}", f"{ours}; back it up, then run {migrate}")
+        if version > tables.SCHEMA_VERSION:
+            raise StorageError(self.path, f"schema version {version}", f"{ours}, or the newer gridpact that wrote it")
 
     def _check(self, view: View, key: str, expected: bytes, what: str, *, numeric: bool) -> None:
         found = view.required("meta", key.encode())

@@ -3,6 +3,7 @@
 | table | key | value |
 |---|---|---|
 | meta | name | schema version, chain id, genesis hash, head height, size of the history, first state that is kept |
+| meta | migrating | while a migration is under way: the version that it began with ‖ how far it has come |
 | meta | epoch ‖ number | the height whose round record names that epoch's validators |
 | meta | first, validators, transition ‖ epoch | of a database made from a snapshot: where it begins, what it was told |
 | headers | height | header RLP |
@@ -32,6 +33,8 @@ import zlib
 from node.storage.errors import CorruptValue
 
 SCHEMA_VERSION = 3
+VERSION_BYTES = 4
+UNFINISHED = b"migrating"
 PROVED_HEIGHTS = 128  # how far behind the head a state value can still be proved
 TABLES = (
     "meta",
