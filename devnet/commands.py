@@ -47,6 +47,9 @@ def up(
     exit_: Annotated[bool, typer.Option("--exit", help="End after the report instead of serving on.")] = False,
     no_market: Annotated[bool, typer.Option("--no-market", help="The bare chain, without agents.")] = False,
     open_accounts: Annotated[bool, typer.Option("--open-accounts", help="Let every account send.")] = False,
+    unlock: Annotated[
+        bool, typer.Option("--unlock", help="Let the nodes sign for ten known accounts; implies --open-accounts.")
+    ] = False,
     tariff: Annotated[str | None, typer.Option(help="shared-connection or public-grid.")] = None,
     rpc_port: Annotated[int, typer.Option(help="RPC port of the first node.", min=1024, max=MAX_RPC_PORT)] = 8545,
     data: DataOption = DATA,
@@ -56,7 +59,12 @@ def up(
     Example: gridpact devnet up --exit
     """
     options = Options(
-        rpc_port=rpc_port, market=not no_market, open_accounts=open_accounts, tariff=tariff, private=private
+        rpc_port=rpc_port,
+        market=not no_market,
+        open_accounts=open_accounts,
+        tariff=tariff,
+        private=private,
+        unlock=unlock,
     )
     plan = load_scenario(find_scenario(scenario or (DEFAULT_PRIVATE if private else DEFAULT)))
     if private and plan.why_open:
@@ -76,7 +84,7 @@ def up(
                 f"  node {index}  RPC http://{devnet.place.rpc(index)}  {data / devnet.place.node(index).name}",
                 soft_wrap=True,
             )
-        if no_market:
+        if no_market or unlock:
             console.print(f"  ten accounts with 10,000 ether each: {MNEMONIC}", highlight=False, soft_wrap=True)
         if detach:
             kept = True

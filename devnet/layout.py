@@ -13,11 +13,19 @@ from agents.auditing.configuration import AUDITOR_CONFIG, render_auditor
 from agents.configuration import HOUSEHOLD_CONFIG, OPERATOR_CONFIG, render_household, render_operator
 from agents.keys import create_key
 from agents.market.tariff import PRESETS
-from devnet.accounts import MNEMONIC_BALANCE_WEI, PASSPHRASE, derived_key, mnemonic_addresses
+from devnet.accounts import (
+    MNEMONIC_ACCOUNTS,
+    MNEMONIC_BALANCE_WEI,
+    PASSPHRASE,
+    derived_key,
+    mnemonic_addresses,
+    mnemonic_keys,
+)
 from devnet.auditors import AuditorKeys, devnet_auditors, genesis_sections
 from devnet.scenario import DATA, HouseholdPlan, Scenario
+from node.config import CONFIG_NAME
 from node.evidence import reporter_account
-from node.keys import NODE_KIND, SCRYPT_LIGHT, account_address, node_key_of, save_key
+from node.keys import ACCOUNT_KIND, NODE_KIND, SCRYPT_LIGHT, account_address, node_key_of, save_key
 
 CHAIN_ID = 20_160_621
 VIEW_TIMEOUT_MS = 3_000
@@ -43,6 +51,7 @@ class Options:
         open_accounts: whether every account may send.
         tariff: a preset, in place of the scenario's.
         private: whether the street is private even if its scenario does not say so.
+        unlock: whether every node signs for the mnemonic's accounts, which needs open accounts.
     """
 
     rpc_port: int = 8545
@@ -50,6 +59,7 @@ class Options:
     open_accounts: bool = False
     tariff: str | None = None
     private: bool = False
+    unlock: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +155,9 @@ def write_devnet(place: Place) -> None:
         )
         _write_text(place.operator / OPERATOR_CONFIG, text)
         _write_text(place.operator / "passphrase", PASSPHRASE + "\n")
+    if place.options.unlock:
+        for index, secret in enumerate(mnemonic_keys()):
+            save_key(_unlocked_key_path(place, index), secret, PASSPHRASE, ACCOUNT_KIND, SCRYPT_LIGHT)
     if place.private:
         _write_key(place.operator / "feeder-key.json", "feeder")
         for keys in devnet_auditors(CHAIN_ID).keys:
@@ -174,6 +187,15 @@ def init_command(place: Place, index: int) -> list[str]:
         str(SNAPSHOT_HEIGHTS),
         *(word for other in others for word in ("--follow", f"http://{place.rpc(other)}")),
     ]
+
+
+def unlock_accounts(place: Place) -> None:
+    """Add to every node's configuration the keystores of the accounts that it signs for."""
+    names = [f"../keys/{_unlocked_key_path(place, index).name}" for index in range(MNEMONIC_ACCOUNTS)]
+    section = f'\n[accounts]\nkeystores = {json.dumps(names)}\npassphrase_file = "../{place.passphrase.name}"\n'
+    for index in range(place.validators):
+        with (place.node(index) / CONFIG_NAME).open("a", encoding="utf-8") as file:
+            file.write(section)
 
 
 def genesis_content(place: Place) -> dict[str, Any]:
@@ -207,7 +229,11 @@ def genesis_content(place: Place) -> dict[str, Any]:
         "chain_id": CHAIN_ID,
         "genesis_time_s": zero_s,
         "clock": clock,
-        "rules": {"version": 1, "open_accounts": options.open_accounts, "view_timeout_ms": VIEW_TIMEOUT_MS},
+        "rules": {
+            "version": 1,
+            "open_accounts": options.open_accounts or options.unlock,
+            "view_timeout_ms": VIEW_TIMEOUT_MS,
+        },
         "schedule": {"window_zero_s": zero_s, **scenario.schedule},
         "members": [
             {
@@ -308,6 +334,10 @@ def _entries(table: Mapping[str, Any]) -> list[str]:
 
 def _node_key_path(place: Place, index: int) -> Path:
     return place.root / "keys" / f"{NODE_FOLDER}-{index}.json"
+
+
+def _unlocked_key_path(place: Place, index: int) -> Path:
+    return place.root / "keys" / f"account-{index}.json"
 
 
 def _write_key(path: Path, what: str) -> None:

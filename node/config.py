@@ -30,7 +30,8 @@ class NodeConfig:
     which a node follows that is no validator or has no peer; a snapshot is written every so many heights, 0 for never.
     `p2p_dial` says where to reach members behind a forward, by node key, whatever end point they gave;
     `clock_offset_ms` is added to the machine's clock; `loop` runs the opcodes; `history_heights` is how far behind
-    the head the state can be read, 0 for all the way.
+    the head the state can be read, 0 for all the way. `keystores` are the accounts that a devnet's node signs for, and
+    `keystores_passphrase_file` opens them all.
     """
 
     directory: Path
@@ -49,6 +50,8 @@ class NodeConfig:
     snapshot_every_heights: int
     loop: str
     history_heights: int
+    keystores: tuple[Path, ...] = ()
+    keystores_passphrase_file: Path | None = None
 
 
 def load_config(path: Path) -> NodeConfig:
@@ -67,8 +70,9 @@ def load_config(path: Path) -> NodeConfig:
     top = Table(path, "", content)
     node, p2p, rpc, log = top.table("node"), top.table("p2p"), top.table("rpc"), top.table("log", {})
     sync, snapshot, execution = top.table("sync", {}), top.table("snapshot", {}), top.table("execution", {})
-    state = top.table("state", {})
+    state, accounts = top.table("state", {}), top.table("accounts", {})
     passphrase_file = node.text("passphrase_file", "")
+    accounts_passphrase_file = accounts.text("passphrase_file", "")
     config = NodeConfig(
         directory=base,
         genesis=base / node.text("genesis"),
@@ -86,8 +90,10 @@ def load_config(path: Path) -> NodeConfig:
         snapshot_every_heights=snapshot.integer("every_heights", 0, 2**31, DEFAULT_SNAPSHOT_HEIGHTS),
         loop=execution.choice("loop", LOOPS, LOOPS[0]),
         history_heights=_history(state),
+        keystores=tuple(base / name for name in accounts.strings("keystores", [])),
+        keystores_passphrase_file=base / accounts_passphrase_file if accounts_passphrase_file else None,
     )
-    for table in (top, node, p2p, rpc, log, sync, snapshot, execution, state):
+    for table in (top, node, p2p, rpc, log, sync, snapshot, execution, state, accounts):
         table.close()
     return config
 

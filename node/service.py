@@ -27,7 +27,7 @@ from node.budget import MOST, BlockBudget
 from node.chain.assembly import hash_of_body, join_body, split_body
 from node.chain.transaction import InvalidTransaction, Transaction
 from node.clock import ChainClock, wall_ms
-from node.config import DATABASE_NAME, SNAPSHOTS_NAME, NodeConfig
+from node.config import CONFIG_NAME, DATABASE_NAME, SNAPSHOTS_NAME, NodeConfig
 from node.driver.compact import BodyFormat
 from node.driver.driver import Driver, DriverConfig
 from node.driver.events import (
@@ -66,6 +66,7 @@ from node.rules import RuleBook
 from node.snapshot.shelf import Shelf, Snapshotter
 from node.storage import Store
 from node.sync.follower import Follower
+from node.wallet import open_wallet
 
 FORWARD_AFTER = 0.25  # of the view timeout: well before the view is given up
 GIB = 1 << 30
@@ -88,6 +89,9 @@ class Validator:
         self._genesis = genesis
         self._rule_book = RuleBook(genesis.content["rules"], genesis.chain_id, config.genesis)
         rules = self._rule_book.rules_at(0)
+        self.wallet = open_wallet(
+            config.directory / CONFIG_NAME, config.keystores, config.keystores_passphrase_file, rules
+        )
         sealed = make_block_0(genesis, rules)
         domain = Domain(genesis.chain_id, sealed.header.hash)
         signer = LocalSigner(seed, domain)

@@ -13,6 +13,7 @@ from node.execution import Loop
 from node.mempool import Mempool
 from node.rules import RuleBook
 from node.storage import Store
+from node.wallet import Wallet
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,10 @@ class Backend(Protocol):
     @property
     def mempool(self) -> Mempool:
         """The transactions that wait."""
+
+    @property
+    def wallet(self) -> Wallet:
+        """The accounts that the operator unlocked."""
 
     @property
     def genesis(self) -> Mapping[str, Any]:

@@ -141,12 +141,6 @@ async def fee_history(context: Context, blocks: int, newest: BlockRef, percentil
     return history
 
 
-@table.method("eth_accounts", returns=schemas.array(schemas.ADDRESS))
-async def accounts(_context: Context) -> Json:
-    """Return no accounts: a node holds no keys of users."""
-    return []
-
-
 @table.method("eth_mining", returns=schemas.BOOLEAN)
 async def mining(_context: Context) -> Json:
     """Return false: blocks are agreed on, not mined."""

@@ -14,14 +14,16 @@ from agents.market.tariff import PRESETS
 from agents.profiles import DataDirectory
 from devnet.accounts import MNEMONIC_BALANCE_WEI, PASSPHRASE, derived_key, mnemonic_addresses
 from devnet.auditors import devnet_auditors
-from devnet.layout import CHAIN_ID, MAX_RPC_PORT, Options, Place, genesis_content, write_devnet
+from devnet.layout import CHAIN_ID, MAX_RPC_PORT, Options, Place, genesis_content, unlock_accounts, write_devnet
 from devnet.scenario import DATA, find_scenario, load_scenario
 from node.application import make_genesis
+from node.config import CONFIG_NAME, load_config, render_config
 from node.evidence import reporter_account
 from node.genesis import Genesis, load_genesis, parse_genesis
 from node.keys import account_address, load_key, node_key_of
 from node.parsing import ConfigError, parse_endpoint
 from node.rules import RuleBook
+from node.wallet import open_wallet
 from privacy.auditors import combine_shares
 from privacy.secp256k1 import SECP256K1 as G
 
@@ -107,6 +109,25 @@ def test_a_bare_chain_has_no_agents_and_keeps_the_wall_clock(tmp_path: Path) -> 
     assert sorted(path.name for path in place.root.iterdir()) == ["genesis.json", *households, "keys", "passphrase"]
     for index in range(place.count):
         assert sorted(path.name for path in place.household(index).iterdir()) == ["household-key.json", "passphrase"]
+
+
+def test_unlocked_accounts_are_the_mnemonics_and_any_account_may_send(tmp_path: Path) -> None:
+    options = Options(rpc_port=9_000, market=False, unlock=True)
+    place = Place(tmp_path / "devnet", load_scenario(find_scenario("street")), options)
+    write_devnet(place)
+    genesis = load_genesis(place.genesis)
+    for index in range(place.validators):
+        configured = render_config(
+            genesis="genesis.json", key="k", passphrase_file="p", p2p_listen=place.p2p(index), rpc_listen="[::1]:0"
+        )
+        place.node(index).mkdir()
+        (place.node(index) / CONFIG_NAME).write_text(configured)
+    unlock_accounts(place)
+    for index in range(place.validators):
+        path = place.node(index) / CONFIG_NAME
+        config, rules = load_config(path), RuleBook(genesis.content["rules"], genesis.chain_id).rules_at(0)
+        wallet = open_wallet(path, config.keystores, config.keystores_passphrase_file, rules)
+        assert list(wallet.addresses) == mnemonic_addresses()
 
 
 @pytest.mark.parametrize("rpc_port", [8545, MAX_RPC_PORT])

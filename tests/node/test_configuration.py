@@ -62,6 +62,19 @@ def test_wrong_toml_names_file_key_and_expectation(
     assert expected in caught.value.expected
 
 
+def test_accounts_to_unlock_are_found_beside_the_file(tmp_path: Path) -> None:
+    path = write_config(tmp_path)
+    assert load_config(path).keystores == ()
+    section = '\n[accounts]\nkeystores = ["one.json", "/else/two.json"]\npassphrase_file = "secret"\n'
+    path.write_text(path.read_text() + section)
+    config = load_config(path)
+    assert config.keystores == (tmp_path.resolve() / "one.json", Path("/else/two.json"))
+    assert config.keystores_passphrase_file == tmp_path.resolve() / "secret"
+    path.write_text(path.read_text().replace('["one.json", "/else/two.json"]', '"one.json"'))
+    with pytest.raises(ConfigError, match=r"accounts\.keystores: expected a list of strings"):
+        load_config(path)
+
+
 def test_missing_config_is_a_clear_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="a readable file"):
         load_config(tmp_path / "node.toml")

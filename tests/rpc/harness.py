@@ -25,6 +25,7 @@ from node.rpc.server import RpcConfig, RpcServer
 from node.rules import RuleBook
 from node.snapshot.shelf import Shelf
 from node.storage import Store
+from node.wallet import Wallet
 from tests.node.chains import OneChain
 from tests.node.samples import node_key
 
@@ -38,6 +39,7 @@ class LocalBackend:
         self.chain = OneChain(path, **rules)
         self.mempool = Mempool()
         self.mining = True
+        self.wallet = Wallet()
         self.target_height: int | None = None
         self._heads: list[Callable[[int], None]] = []
         self._pending: list[Callable[[Transaction], None]] = []
