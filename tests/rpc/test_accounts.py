@@ -14,11 +14,13 @@ from eth_account.messages import encode_defunct, encode_typed_data
 
 from node.keys import ACCOUNT_KIND, NODE_KIND, SCRYPT_LIGHT, KeyFileError, save_key
 from node.parsing import ConfigError
+from node.rpc.dispatch import all_methods
 from node.rules import Rules
 from node.wallet import Wallet, open_wallet
 from tests.node.samples import seed
 from tests.rpc.conftest import funded
 from tests.rpc.harness import RunningNode
+from tests.rpc.test_openrpc import validator
 
 TO = "0x" + "ab" * 20
 MAIL = {
@@ -36,6 +38,13 @@ def unlocked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningNode]:
     running.backend.wallet = Wallet([seed(f"account household {index}") for index in range(2)])
     yield running
     running.close()
+
+
+def fitting(node: RunningNode, method: str, *params: Any) -> Any:
+    """Return a result, which must fit the schema that the method declares."""
+    result = node.result(method, *params)
+    validator(all_methods().find(method).returns or {}).validate(result)
+    return result
 
 
 def sender(index: int = 0) -> str:
@@ -67,7 +76,7 @@ def test_what_the_client_leaves_out_is_filled_in(unlocked: RunningNode) -> None:
         {"type": "0x0", "gas": "0x7530", "nonce": hex(nonce + 4), "chainId": unlocked.result("eth_chainId")},
         {"type": "0x2", "maxFeePerGas": "0x5", "maxPriorityFeePerGas": "0x3"},
     ):
-        done = unlocked.result("eth_sendTransaction", {"from": sender(), "to": TO, "value": "0x1", **extra})
+        done = fitting(unlocked, "eth_sendTransaction", {"from": sender(), "to": TO, "value": "0x1", **extra})
         assert unlocked.result("eth_getTransactionReceipt", done)["status"] == "0x1"
         found.append(unlocked.result("eth_getTransactionByHash", done))
     assert [each["type"] for each in found] == ["0x2", "0x0", "0x1", "0x2", "0x0", "0x2"]
@@ -139,7 +148,7 @@ def test_contradictions_are_refused_in_words_that_clients_know(
 
 def test_a_signed_transaction_is_not_sent(unlocked: RunningNode) -> None:
     whole = {"from": sender(1), "to": TO, "gas": "0x5208", "gasPrice": "0x0", "nonce": "0x40"}
-    signed = unlocked.result("eth_signTransaction", whole)
+    signed = fitting(unlocked, "eth_signTransaction", whole)
     assert Account.recover_transaction(signed["raw"]).lower() == sender(1)
     assert signed["tx"]["nonce"] == "0x40"
     assert unlocked.result("eth_getTransactionByHash", signed["tx"]["hash"]) is None
@@ -154,11 +163,11 @@ def test_a_signed_transaction_is_not_sent(unlocked: RunningNode) -> None:
 
 def test_messages_and_typed_data(unlocked: RunningNode) -> None:
     text = encode_defunct(b"1.5 kWh")
-    signature = unlocked.result("eth_sign", sender(), "0x" + b"1.5 kWh".hex())
+    signature = fitting(unlocked, "eth_sign", sender(), "0x" + b"1.5 kWh".hex())
     assert Account.recover_message(text, signature=signature).lower() == sender()
     assert signature == unlocked.result("personal_sign", "0x" + b"1.5 kWh".hex(), sender(), "ignored")
     for given in (MAIL, json.dumps(MAIL)):
-        signature = unlocked.result("eth_signTypedData_v4", sender(1), given)
+        signature = fitting(unlocked, "eth_signTypedData_v4", sender(1), given)
         assert Account.recover_message(encode_typed_data(full_message=MAIL), signature=signature).lower() == sender(1)
     assert signature == unlocked.result("eth_signTypedData", sender(1), MAIL)
     for bad in ({}, {**MAIL, "message": {"wh": "much"}}, "{", 7, "x" * 200_000, {**MAIL, "types": {"Mail": 3}}):

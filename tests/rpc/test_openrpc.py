@@ -159,7 +159,15 @@ def _attempts(method: Method, samples: dict[str, list[Any]]) -> list[list[Any]]:
 
 
 SESSIONS_ONLY = {"eth_subscribe", "eth_unsubscribe"}
-NO_RESULT_HERE: set[str] = {"eth_sendRawTransaction", "grid_getTransitions"}
+UNLOCKED_ONLY = {
+    "eth_sendTransaction",
+    "eth_sign",
+    "eth_signTransaction",
+    "eth_signTypedData",
+    "eth_signTypedData_v4",
+    "personal_sign",
+}  # tests/rpc/test_accounts.py
+NO_RESULT_HERE: set[str] = {"eth_sendRawTransaction", "grid_getTransitions"} | UNLOCKED_ONLY
 
 
 def test_answers_fit_the_declared_results(node: RunningNode, samples: dict[str, list[Any]]) -> None:
