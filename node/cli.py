@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Annotated
 
 import typer
 
@@ -18,8 +19,24 @@ app = typer.Typer(
 )
 
 
+def _show_versions(wanted: bool) -> None:
+    if wanted:
+        from node.versions import versions
+
+        for name, version in versions().items():
+            typer.echo(f"{name} {version}")
+        raise typer.Exit
+
+
 @app.callback()
-def root() -> None:
+def root(
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_show_versions, is_eager=True, help="Print software, wire and storage version."
+        ),
+    ] = False,
+) -> None:
     """A consortium blockchain on which the households of a street trade electricity with each other."""
 
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import msgpack
 
-PROTOCOL_VERSION = 1
+WIRE_MAJOR = 1  # both sides must speak the same
+WIRE_MINOR = 0  # what a newer one adds is sent only to those who said that they know it
 MAX_FRAME_BYTES = 8 * 1024 * 1024  # the largest consensus message, a new view with a full block, is under half of it
 MAX_HELLO_BYTES = 1024
 MAX_MESSAGES = 4096  # in a frame
@@ -35,28 +36,45 @@ class Offence(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Hello:
-    """The first frame each way: what both sides must agree on."""
+    """The first frame each way: major version, chain id and genesis hash, on which both sides must agree; who it is.
 
-    version: int
+    `minor` is told from 1 on: without it a hello is one that the first software of this major version takes.
+    """
+
+    major: int
     chain_id: int
     genesis_hash: bytes
     software: str
+    minor: int = WIRE_MINOR
 
     def encode(self) -> bytes:
         """Return the frame."""
-        return bytes(msgpack.packb([self.version, self.chain_id, self.genesis_hash, self.software]))
+        fields = [self.major, self.chain_id, self.genesis_hash, self.software]
+        return bytes(msgpack.packb([*fields, self.minor] if self.minor else fields))
+
+    @property
+    def wire(self) -> str:
+        """The version of what goes over the wire, "major.minor"."""
+        return f"{self.major}.{self.minor}"
+
+
+_HELLO = [int, int, bytes, str, int]
 
 
 def decode_hello(frame: bytes) -> Hello:
-    """Return the hello in a frame.
+    """Return the hello in a frame; what a newer minor version has beyond our fields is passed over.
 
     Raises:
         InvalidFrame: it is none.
     """
     fields = _unpack(frame, MAX_HELLO_BYTES)
-    if not (isinstance(fields, list) and [type(field) for field in fields] == [int, int, bytes, str]):
-        raise InvalidFrame("expected a hello of [version, chain id, genesis hash, software]")
-    return Hello(*fields)
+    known = len(_HELLO)
+    if isinstance(fields, list) and [type(field) for field in fields[:known]] == _HELLO[: len(fields)]:
+        if len(fields) == known - 1:
+            return Hello(*fields, minor=0)
+        if len(fields) >= known and fields[known - 1] >= 0:
+            return Hello(*fields[:known])
+    raise InvalidFrame("expected a hello of [major version, chain id, genesis hash, software, minor version]")
 
 
 def encode_frame(messages: Iterable[tuple[Channel, bytes]]) -> bytes:

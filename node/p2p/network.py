@@ -14,6 +14,7 @@ import ssl
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import Any
 
 import aiohttp
@@ -21,7 +22,7 @@ from aiohttp import web
 
 from node.keys import node_key_of
 from node.p2p.certificates import LEAF_LIFETIME, UnknownPeer, make_context, peer_key, watch_handshakes
-from node.p2p.frames import MAX_FRAME_BYTES, PROTOCOL_VERSION, Channel, Hello, InvalidFrame, decode_hello
+from node.p2p.frames import MAX_FRAME_BYTES, WIRE_MAJOR, Channel, Hello, InvalidFrame, decode_hello
 from node.p2p.gate import Gate
 from node.p2p.peer import Peer, PeerInfo, Socket
 
@@ -33,7 +34,7 @@ BACKOFF_LAST_S = 2.0  # for one who does not answer: it may be back at any momen
 REFUSED_LAST_S = 60.0  # for one who answers and does not want us: we may have been removed, or be on another chain
 QUIET_S = 60.0  # the same complaint about the same remote is logged once in this time
 MAX_COMPLAINTS = 1024
-SOFTWARE = "gridpact"
+SOFTWARE = f"gridpact/{version('gridpact')}"
 
 log = logging.getLogger("p2p")
 
@@ -87,7 +88,7 @@ class PeerNetwork:
         self._on_connect = on_connect
         self._jitter = jitter or random.Random()
         self._now = now
-        self._hello = Hello(PROTOCOL_VERSION, identity.chain_id, identity.genesis_hash, SOFTWARE)
+        self._hello = Hello(WIRE_MAJOR, identity.chain_id, identity.genesis_hash, SOFTWARE)
         self._peers: dict[bytes, Peer] = {}
         self._dialling: dict[bytes, asyncio.Task[None]] = {}
         self._complaints: dict[str, float] = {}
@@ -289,7 +290,11 @@ class PeerNetwork:
         async with asyncio.timeout(HANDSHAKE_S):
             await socket.send_bytes(self._hello.encode())
             hello = decode_hello(await socket.receive_bytes())
-        for name in ("version", "chain_id", "genesis_hash"):
+        if hello.major != self._hello.major:
+            both = f"it speaks wire version {hello.wire} ({hello.software}), this node {self._hello.wire}"
+            newer = "this node" if hello.major > self._hello.major else "the other one"
+            raise InvalidFrame(f"{both}: another major version; upgrade {newer}")
+        for name in ("chain_id", "genesis_hash"):
             ours, theirs = getattr(self._hello, name), getattr(hello, name)
             if ours != theirs:
                 shown = [value.hex() if isinstance(value, bytes) else value for value in (ours, theirs)]

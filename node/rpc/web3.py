@@ -5,7 +5,6 @@ from __future__ import annotations
 import platform
 import sys
 from functools import cache
-from importlib.metadata import version
 
 from eth_hash.auto import keccak
 
@@ -13,14 +12,15 @@ from node.rpc import schemas
 from node.rpc.context import Context
 from node.rpc.formats import Json, data, to_data
 from node.rpc.methods import MethodTable, Parameter
+from node.versions import STORAGE, WIRE, software
 
 table = MethodTable()
 
 
 @cache
 def client_name() -> str:
-    """Return name, version, system and language of this software, as `web3_clientVersion` gives it."""
-    return f"gridpact/v{version('gridpact')}/{sys.platform}/python{platform.python_version()}"
+    """Return name, version (with those of wire and storage), system and language, as `web3_clientVersion` gives it."""
+    return f"gridpact/v{software()}+wire.{WIRE}.storage.{STORAGE}/{sys.platform}/python{platform.python_version()}"
 
 
 @table.method("web3_clientVersion", returns=schemas.TEXT)

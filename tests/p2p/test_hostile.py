@@ -31,7 +31,7 @@ from node.p2p.frames import (
     MAX_FRAME_BYTES,
     MAX_MESSAGES,
     MAX_PAYLOAD_BYTES,
-    PROTOCOL_VERSION,
+    WIRE_MAJOR,
     Hello,
     InvalidFrame,
     Offence,
@@ -43,7 +43,7 @@ from tests.node.samples import seed
 from tests.p2p.test_network import CHAIN, GENESIS, KEYS, SEEDS, Node, closed, soon, started
 
 NOWHERE = ("127.0.0.1", 1)
-HELLO = Hello(PROTOCOL_VERSION, CHAIN, GENESIS, "test").encode()
+HELLO = Hello(WIRE_MAJOR, CHAIN, GENESIS, "test").encode()
 Run = Callable[[Any], None]
 
 
@@ -138,7 +138,7 @@ def test_garbage_of_every_shape_is_cut_off_and_members_go_on(run: Run) -> None:
         (bytes(2_000), "2000 bytes, at most 1024"),
         (msgpack.packb([1, CHAIN, GENESIS]), "expected a hello"),
         (msgpack.packb([True, CHAIN, GENESIS, "x"]), "expected a hello"),
-        (Hello(2, CHAIN, GENESIS, "x").encode(), "version: expected 1, found 2"),
+        (Hello(2, CHAIN, GENESIS, "x").encode(), "it speaks wire version 2.0 (x), this node 1.0"),
         ("text", "BINARY"),
     ],
 )

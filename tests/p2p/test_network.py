@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from node.keys import node_key_of
 from node.p2p import Channel, NetworkIdentity, PeerNetwork
 from node.p2p.certificates import make_context
-from node.p2p.frames import InvalidFrame, decode_frame, decode_hello, encode_frame
+from node.p2p.frames import Hello, InvalidFrame, decode_frame, decode_hello, encode_frame
 from tests.node.samples import seed
 
 CHAIN, GENESIS = 2016, bytes(32)
@@ -118,6 +118,52 @@ def test_a_member_that_restarts_is_connected_again(run: Callable[[Any], None]) -
         await closed(low, again)
 
     run(scenario())
+
+
+def of_version(node: Node, major: int, minor: int) -> Node:
+    """Let a node say that it runs the software of another wire version."""
+    node.network._hello = Hello(major, CHAIN, GENESIS, f"gridpact/{major}.{minor}", minor)
+    return node
+
+
+def test_another_major_version_is_refused_by_both_who_say_why(run: Callable[[Any], None]) -> None:
+    async def scenario() -> None:
+        ours, newer = of_version(Node(0), 1, 3), of_version(Node(1), 2, 0)
+        await started(ours, newer, members=2)
+        here, there = await soon(ours.complaints.get()), await soon(newer.complaints.get())
+        assert "it speaks wire version 2.0 (gridpact/2.0), this node 1.3" in here
+        assert "upgrade this node" in here
+        assert "it speaks wire version 1.3 (gridpact/1.3), this node 2.0" in there
+        assert "upgrade the other one" in there
+        assert ours.network.connected() == newer.network.connected() == []
+        await closed(ours, newer)
+
+    run(scenario())
+
+
+def test_a_newer_minor_version_is_welcome(run: Callable[[Any], None]) -> None:
+    async def scenario() -> None:
+        ours, newer = Node(0), of_version(Node(1), 1, 7)
+        await started(ours, newer, members=2)
+        await soon(ours.ups.get())
+        await soon(newer.ups.get())
+        newer.network.send(KEYS[0], Channel.CONSENSUS, b"as before")
+        assert await soon(ours.inbox.get()) == (KEYS[1], Channel.CONSENSUS, b"as before")
+        await closed(ours, newer)
+
+    run(scenario())
+
+
+def test_a_hello_is_read_whichever_minor_version_wrote_it() -> None:
+    first = msgpack.packb([1, CHAIN, GENESIS, "old"])
+    assert Hello(1, CHAIN, GENESIS, "old", 0).encode() == first  # what the first software takes
+    assert decode_hello(first) == Hello(1, CHAIN, GENESIS, "old", 0)
+    later = Hello(1, CHAIN, GENESIS, "new", 7)
+    assert decode_hello(later.encode()) == later
+    assert decode_hello(msgpack.packb([1, CHAIN, GENESIS, "newer", 8, ["what", 8, "adds"]])).minor == 8
+    for wrong in (-1, True, "1", None):
+        with pytest.raises(InvalidFrame):
+            decode_hello(msgpack.packb([1, CHAIN, GENESIS, "new", wrong]))
 
 
 @pytest.mark.parametrize(
