@@ -8,6 +8,7 @@
 | `loop.py`, `calls.py` | its opcode loop, the functions of the cheap opcodes, and calls |
 | `code.py` | its code stream |
 | `precompiles.py`, `proofs.py` | its table of precompiled contracts, with our prices, `ed25519_verify` and claims |
+| `overrides.py`, `unsigned.py` | nothing of it: calls over another state, and without a signature |
 | `executor.py` | its chain: blocks, calls, estimates, genesis |
 """
 
@@ -17,6 +18,7 @@ from node.execution.executor import VOID, Executor, GenesisError, genesis_change
 from node.execution.results import (
     BlockEnvironment,
     BlockResult,
+    CallFailed,
     CallResult,
     CallReverted,
     InvalidBlock,
@@ -28,6 +30,7 @@ __all__ = [
     "VOID",
     "BlockEnvironment",
     "BlockResult",
+    "CallFailed",
     "CallResult",
     "CallReverted",
     "Executor",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
@@ -17,6 +18,7 @@ from node.chain.header import NO_COINBASE
 from node.execution.code import LinearCode
 from node.execution.loop import run
 from node.execution.precompiles import SETS
+from node.execution.proofs import Precompile
 from node.execution.results import Loop
 
 
@@ -138,4 +140,9 @@ LOOPS = {Loop.INLINED: InlinedComputation, Loop.STOCK: Computation}
 @cache
 def computation_class(fork: str, loop: Loop) -> type[Any]:
     """Return the class of the computations that use a fork's precompiles and a loop."""
-    return type(f"{fork.capitalize()}Computation", (LOOPS[loop],), {"_precompiles": SETS[fork]})
+    return with_precompiles(LOOPS[loop], SETS[fork])
+
+
+def with_precompiles(base: type[Any], precompiles: Mapping[bytes, Precompile]) -> type[Any]:
+    """Return a class of computations like `base` with these precompiled contracts."""
+    return type(base.__name__, (base,), {"_precompiles": precompiles})

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from node.admission import calldata_floor, check_nonce, check_payable, intrinsic_gas
 from node.chain.receipt import Receipt, make_receipt
 from node.chain.transaction import InvalidTransaction, Transaction
 from node.errors import GridpactError
+from node.execution.accounts import FlatAccounts
 from node.execution.governance import begin_consortium
 from node.execution.machine import (
     HISTORY_ADDRESS,
@@ -20,19 +22,23 @@ from node.execution.machine import (
     apply_transaction,
     create_at,
 )
+from node.execution.overrides import NO_OVERRIDES, StateOverrides, check_overrides
 from node.execution.results import (
     BlockEnvironment,
     BlockResult,
+    CallFailed,
     CallResult,
     CallReverted,
     InvalidBlock,
     Loop,
     OutOfGasEstimate,
 )
+from node.execution.unsigned import run_unsigned
 from node.rules import RuleBook, Rules
 from node.state import StateChanges, StateReader
 
 GENESIS_GAS = 1 << 40  # constructors run once, by agreement; a hundred members' take 45 million
+OUT_OF_GAS = "OutOfGas"  # how the error of a transaction that needed more gas begins
 HEADER_BYTES = 1024  # room for the header in the bound of a block's bytes
 
 
@@ -102,39 +108,59 @@ class Executor:
         Raises:
             ValueError: the sender does not have `value`.
         """
-        machine = self._machine(state, environment)
+        machine = self.machine(state, environment)
         outcome = apply_call(machine, sender=sender, to=to, value=value, data=data, gas=gas)
         return CallResult(outcome.success, outcome.output, outcome.gas_used, outcome.logs, outcome.error)
+
+    def run(
+        self,
+        state: StateReader,
+        environment: BlockEnvironment,
+        tx: Transaction,
+        overrides: StateOverrides = NO_OVERRIDES,
+    ) -> Outcome:
+        """Run a transaction that nobody signed and drop what it changes; one without a price sees a base fee of zero.
+
+        Raises:
+            InvalidTransaction: it cannot be applied.
+            InvalidOverride: the overrides contradict each other.
+        """
+        return run_unsigned(self.machine(state, priced(environment, tx), overrides), tx)
 
     def estimate_gas(
         self,
         state: StateReader,
         environment: BlockEnvironment,
         tx: Transaction,
+        overrides: StateOverrides = NO_OVERRIDES,
     ) -> int:
         """Return the least gas limit with which `tx` succeeds; its own gas limit is the cap, its nonce does not matter.
 
         Raises:
             CallReverted: it reverts with the cap.
-            OutOfGasEstimate: it fails otherwise with the cap.
-            InvalidTransaction: the sender cannot pay its value.
+            OutOfGasEstimate: the cap does not suffice.
+            CallFailed: it fails otherwise with the cap.
+            InvalidTransaction: it cannot be applied, whatever gas it gets.
+            InvalidOverride: the overrides contradict each other.
         """
-        cap = high = tx.gas_limit
+        environment = priced(environment, tx)
         rules = self._rule_book.rules_at(environment.number)
         low = max(intrinsic_gas(tx), calldata_floor(tx.data, rules)) - 1
+        cap = high = self._affordable(state, environment, tx, overrides)
 
         def attempt(gas: int) -> Outcome:
-            machine = self._machine(state, environment)
-            check_payable(_with_gas(tx, gas), machine.accounts.get_balance(tx.sender))
-            return apply_transaction(machine, _with_gas(tx, gas))
+            machine = self.machine(state, environment, overrides)
+            return run_unsigned(machine, _with_gas(tx, gas))
 
         if high <= low:
-            raise OutOfGasEstimate("intrinsic gas too low", cap)
+            raise OutOfGasEstimate(cap)
         first = attempt(high)
         if not first.success:
             if first.error == REVERTED:
                 raise CallReverted(first.output)
-            raise OutOfGasEstimate(first.error, cap)
+            if first.error.startswith(OUT_OF_GAS):
+                raise OutOfGasEstimate(cap)
+            raise CallFailed(first.error)
         likely = first.gas_used + first.gas_used // 16 + 5_000  # refunds, and the 64th that a call keeps back
         if low < likely < high and attempt(likely).success:
             high = likely
@@ -146,11 +172,46 @@ class Executor:
                 low = guess
         return high
 
-    def _machine(self, state: StateReader, environment: BlockEnvironment) -> Machine:
-        return Machine(state, environment, self._rule_book.rules_at(environment.number), self._loop)
+    def _affordable(
+        self, state: StateReader, environment: BlockEnvironment, tx: Transaction, overrides: StateOverrides
+    ) -> int:
+        """Return the gas that the sender can pay for at the price that it names, at most the transaction's own limit.
+
+        Raises:
+            InvalidTransaction: nothing is left beside the value.
+        """
+        if not tx.max_fee_per_gas:
+            return tx.gas_limit
+        left = self.machine(state, environment, overrides).accounts.get_balance(tx.sender) - tx.value
+        if left < 0:
+            raise InvalidTransaction("insufficient funds for transfer")
+        return min(tx.gas_limit, left // tx.max_fee_per_gas)
+
+    def machine(
+        self,
+        state: StateReader,
+        environment: BlockEnvironment,
+        overrides: StateOverrides = NO_OVERRIDES,
+        keep: type[FlatAccounts] = FlatAccounts,
+    ) -> Machine:
+        """Return the EVM of a block over a state.
+
+        Raises:
+            InvalidOverride: the overrides contradict each other.
+        """
+        check_overrides(overrides)
+        rules = self._rule_book.rules_at(environment.number)
+        return Machine(state, environment, rules, self._loop, overrides, keep)
 
     def _begin(self, state: StateReader, environment: BlockEnvironment) -> _Block:
-        return _Block(self._machine(state, environment), environment)
+        return _Block(self.machine(state, environment), environment)
+
+
+def priced(environment: BlockEnvironment, tx: Transaction) -> BlockEnvironment:
+    """Return the block that a transaction without a signature sees: without a price of its own, no base fee."""
+    if not environment.base_fee or tx.max_fee_per_gas or tx.max_priority_fee_per_gas:
+        return environment
+    return replace(environment, base_fee=0)
 
 
 def _with_gas(tx: Transaction, gas: int) -> Transaction:

@@ -26,7 +26,9 @@ from node.chain.header import NO_COINBASE
 from node.chain.receipt import Log
 from node.chain.transaction import Transaction
 from node.execution.accounts import FlatAccounts
-from node.execution.computation import computation_class
+from node.execution.computation import computation_class, with_precompiles
+from node.execution.overrides import NO_OVERRIDES, StateOverrides, apply_overrides, beneath, override_precompiles
+from node.execution.precompiles import SETS
 from node.execution.results import ANCESTORS, BlockEnvironment, Loop
 from node.rules import Rules
 from node.state import StateReader
@@ -46,18 +48,35 @@ class Machine(PragueState):
         environment: the block.
         rules: of the block's height.
         loop: which opcode loop runs.
+        overrides: what stands over the parent state.
+        keep: the accounts' class.
+
+    Raises:
+        InvalidOverride: a precompiled contract is moved from or to where that cannot be.
     """
 
     def __init__(
-        self, state: StateReader, environment: BlockEnvironment, rules: Rules, loop: Loop = Loop.INLINED
+        self,
+        state: StateReader,
+        environment: BlockEnvironment,
+        rules: Rules,
+        loop: Loop = Loop.INLINED,
+        overrides: StateOverrides = NO_OVERRIDES,
+        keep: type[FlatAccounts] = FlatAccounts,
     ) -> None:
-        self.accounts = FlatAccounts(state)
+        self.accounts = keep(beneath(state, overrides))
         self._account_db = self.accounts
         self.rules = rules
         self.computation_class = computation_class(rules.fork, loop)
+        if overrides:
+            apply_overrides(self.accounts, overrides)
+            precompiles = override_precompiles(SETS[rules.fork], overrides)
+            if precompiles is not SETS[rules.fork]:
+                self.computation_class = with_precompiles(self.computation_class, precompiles)
         self._ancestor_hash = environment.ancestor_hash
         self._ancestor_hashes: dict[int, bytes] = {}
         self._environment = environment
+        base_fee = rules.base_fee if environment.base_fee is None else environment.base_fee
         self.execution_context = ExecutionContext(
             coinbase=environment.coinbase,
             timestamp=environment.timestamp,
@@ -67,10 +86,10 @@ class Machine(PragueState):
             gas_limit=environment.gas_limit,
             prev_hashes=(),
             chain_id=environment.chain_id,
-            base_fee_per_gas=rules.base_fee,
+            base_fee_per_gas=base_fee,
             excess_blob_gas=environment.excess_blob_gas,
         )
-        self.base_fee_per_gas = rules.base_fee
+        self.base_fee_per_gas = base_fee
 
     # -- what py-evm's opcodes call
 
@@ -102,6 +121,12 @@ class Machine(PragueState):
             found = self._ancestor_hashes[block_number] = self._ancestor_hash(block_number) or b""
         return found
 
+    @property
+    def blob_base_fee(self) -> int:
+        """Return what BLOBBASEFEE gives, in wei a unit."""
+        overridden = self._environment.blob_base_fee
+        return int(super().blob_base_fee) if overridden is None else overridden
+
     # -- the block
 
     def begin_block(self) -> None:
@@ -114,13 +139,14 @@ class Machine(PragueState):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a transaction or call did."""
+    """What a transaction or call did; `gas_unrefunded` is what it used before refunds."""
 
     success: bool
     output: bytes
     gas_used: int
     logs: tuple[Log, ...]
     error: str
+    gas_unrefunded: int
 
 
 def apply_transaction(machine: Machine, tx: Transaction, blobs: Sequence[bytes] = ()) -> Outcome:
@@ -151,15 +177,17 @@ def apply_transaction(machine: Machine, tx: Transaction, blobs: Sequence[bytes] 
     computation = _compute(machine, message, price, blobs)
     remaining = computation.get_gas_remaining()
     used = tx.gas_limit - remaining
+    floor = calldata_floor(tx.data, machine.rules)
+    unrefunded = max(used, floor)
     used -= min(computation.get_gas_refund(), used // MAX_REFUND_QUOTIENT)
-    used = max(used, calldata_floor(tx.data, machine.rules))
+    used = max(used, floor)
     if price:
         accounts.set_balance(tx.sender, accounts.get_balance(tx.sender) + (tx.gas_limit - used) * price)
         tip = used * (price - machine.base_fee_per_gas)
         accounts.set_balance(machine.coinbase, accounts.get_balance(machine.coinbase) + tip)
     for address in sorted(computation.get_accounts_for_deletion()):
         accounts.delete_account(address)
-    return _outcome(computation, used)
+    return _outcome(computation, used, unrefunded)
 
 
 def apply_call(machine: Machine, *, sender: bytes, to: bytes | None, value: int, data: bytes, gas: int) -> Outcome:
@@ -177,7 +205,8 @@ def apply_call(machine: Machine, *, sender: bytes, to: bytes | None, value: int,
     else:
         message = Message(gas, to, sender, value, data, accounts.get_code(to))
     computation = _compute(machine, message, 0)
-    return _outcome(computation, gas - computation.get_gas_remaining())
+    used = gas - computation.get_gas_remaining()
+    return _outcome(computation, used, used)
 
 
 def apply_system_call(machine: Machine, *, sender: bytes, to: bytes, data: bytes, gas: int) -> None:
@@ -193,7 +222,8 @@ def create_at(machine: Machine, address: bytes, init_code: bytes, gas: int) -> O
     machine.accounts.begin_transaction()
     message = Message(gas, CREATE_CONTRACT_ADDRESS, NO_COINBASE, 0, b"", init_code, create_address=address)
     computation = _compute(machine, message, 0)
-    return _outcome(computation, gas - computation.get_gas_remaining())
+    used = gas - computation.get_gas_remaining()
+    return _outcome(computation, used, used)
 
 
 def contract_address(sender: bytes, nonce: int) -> bytes:
@@ -227,14 +257,14 @@ def _compute(machine: Machine, message: Message, price: int, blobs: Sequence[byt
         return computation
 
 
-def _outcome(computation: Any, gas_used: int) -> Outcome:
+def _outcome(computation: Any, gas_used: int, gas_unrefunded: int) -> Outcome:
     if computation.is_error:
         error = computation.error
         reverted = not error.burns_gas
         text = REVERTED if reverted else f"{type(error).__name__}: {error}"
-        return Outcome(False, bytes(computation.output) if reverted else b"", gas_used, (), text)
+        return Outcome(False, bytes(computation.output) if reverted else b"", gas_used, (), text, gas_unrefunded)
     logs = tuple(
         Log(address, tuple(topic.to_bytes(32, "big") for topic in topics), bytes(data))
         for address, topics, data in computation.get_log_entries()
     )
-    return Outcome(True, bytes(computation.output), gas_used, logs, "")
+    return Outcome(True, bytes(computation.output), gas_used, logs, "", gas_unrefunded)

@@ -31,7 +31,8 @@ class BlockEnvironment:
         parent_hash: of the block before it (32 bytes), for EIP-2935.
         chain_id: as in EIP-155.
         ancestor_hash: the hash of one of the last `ANCESTORS` blocks; it is asked for no others.
-        coinbase, mix_hash, excess_blob_gas: fixed on this chain; Ethereum's tests have others.
+        coinbase, mix_hash, excess_blob_gas: fixed on this chain; Ethereum's tests and overridden blocks have others.
+        base_fee, blob_base_fee: wei a unit of gas, where a call overrides them; None for what the rules say.
     """
 
     number: int
@@ -43,6 +44,8 @@ class BlockEnvironment:
     coinbase: bytes = NO_COINBASE
     mix_hash: bytes = MIX_HASH
     excess_blob_gas: int = 0
+    base_fee: int | None = None
+    blob_base_fee: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +98,17 @@ class CallReverted(Exception):
         self.data = data
 
 
+class CallFailed(Exception):
+    """A call fails for a reason that more gas does not help."""
+
+    def __init__(self, error: str) -> None:
+        super().__init__(error)
+        self.error = error
+
+
 class OutOfGasEstimate(Exception):
     """A call does not succeed with the gas that it may use at most."""
 
-    def __init__(self, reason: str, gas_cap: int) -> None:
-        super().__init__(f"gas required exceeds allowance ({gas_cap}): {reason}")
+    def __init__(self, gas_cap: int) -> None:
+        super().__init__(f"gas required exceeds allowance ({gas_cap})")
         self.gas_cap = gas_cap

@@ -144,7 +144,7 @@ async def send_transaction(context: Context, request: SendRequest) -> Json:
     _check_chain(context, request)
     gas = request.call.gas
     if gas is None:
-        gas = await context.reads.run(run_estimate, request.call, Tag.PENDING, context.backend.chain_time_s())
+        gas = await context.reads.run(run_estimate, request.call, Tag.PENDING, context.backend.chain_time_s(), {}, {})
     async with context.backend.wallet.turn(sender):
         nonce = request.nonce
         if nonce is None:

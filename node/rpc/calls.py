@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from node.chain.transaction import AccessList, InvalidTransaction, Transaction
-from node.execution import CallReverted, OutOfGasEstimate
+from node.execution import CallFailed, CallReverted, OutOfGasEstimate
+from node.execution.machine import REVERTED
+from node.execution.overrides import InvalidOverride, StateOverrides
+from node.execution.unsigned import unsigned
 from node.rpc import schemas
 from node.rpc.blocks import call_environment
 from node.rpc.errors import SERVER_ERROR, InvalidParams, Reverted, RpcError
 from node.rpc.formats import BlockRef, address, data, field, mapping, number, quantity, sequence, slot
+from node.rpc.overrides import BlockOverrides, overridden, refused
 from node.rpc.reads import Reader
 from node.rpc.schemas import takes
-from node.state import StateReader
 
 MAX_ACCESS_ENTRIES = 1_000  # addresses, and keys of each, in an access list
 NO_ACCOUNT = bytes(20)
-NO_HASH = bytes(32)
 
 _VM_ERRORS = {
     "OutOfGas": "out of gas",
@@ -30,13 +33,17 @@ _VM_ERRORS = {
     "InsufficientFunds": "insufficient balance for transfer",
     "ContractCreationCollision": "contract address collision",
     "OutOfBoundsRead": "return data out of bounds",
+    "ReservedBytesInCode": "invalid code: must not begin with 0xef",
 }
 """What stopped a call, in the words that Ethereum clients use."""
 
 
 @dataclass(frozen=True, slots=True)
 class CallRequest:
-    """A call as a client describes it; `gas` None means as much as a block has. Prices are wei a unit of gas."""
+    """A call as a client describes it. Prices are wei a unit of gas.
+
+    `gas` None means as much as a block has, `nonce` None the sender's next; `kind` is the type of a transaction.
+    """
 
     sender: bytes
     to: bytes | None
@@ -46,28 +53,62 @@ class CallRequest:
     value: int
     data: bytes
     access_list: AccessList
+    nonce: int | None
+    chain_id: int | None
+    kind: int
+
+    def transaction(self, chain_id: int, gas: int, nonce: int = 0) -> Transaction:
+        """Return the transaction that it stands for.
+
+        Args:
+            chain_id: this chain's.
+            gas: limit.
+            nonce: what stands for one that was not given.
+
+        Raises:
+            RpcError: it names another chain.
+        """
+        if self.chain_id not in (None, chain_id):
+            raise RpcError(SERVER_ERROR, f"chainId does not match node's (have={self.chain_id}, want={chain_id})")
+        return unsigned(
+            sender=self.sender,
+            to=self.to,
+            gas=gas,
+            tip=self.tip,
+            cap=self.cap,
+            value=self.value,
+            data=self.data,
+            access_list=self.access_list,
+            chain_id=chain_id,
+            nonce=nonce if self.nonce is None else self.nonce,
+            kind=self.kind,
+        )
 
 
 @takes(schemas.TRANSACTION_REQUEST)
 def call_request(value: object, where: str) -> CallRequest:
     """Return the call that a transaction object describes; fields that do not bear on it are ignored."""
     table = mapping(value, where)
+    legacy = table.get("gasPrice") is not None
+    for key in ("blobVersionedHashes", "blobs", "authorizationList"):
+        if table.get(key):
+            raise InvalidParams(f"{where}.{key}", "nothing: transaction type not supported", table[key])
+    if legacy and (table.get("maxFeePerGas") is not None or table.get("maxPriorityFeePerGas") is not None):
+        what = "not both gasPrice and (maxFeePerGas or maxPriorityFeePerGas) specified"
+        raise InvalidParams(where, what, table)
     price = field(table, "gasPrice", where, quantity, 0)
-    cap = field(table, "maxFeePerGas", where, quantity, price)
-    tip = field(table, "maxPriorityFeePerGas", where, quantity, price)
-    if price and ("maxFeePerGas" in table or "maxPriorityFeePerGas" in table):
-        raise InvalidParams(where, "either gasPrice or maxFeePerGas and maxPriorityFeePerGas", table)
-    if tip > cap:
-        raise InvalidParams(where, f"maxPriorityFeePerGas of at most maxFeePerGas ({cap})", tip)
-    field(table, "nonce", where, number, 0)
-    field(table, "chainId", where, quantity, 0)
-    field(table, "type", where, number, 0)
+    kind = field(table, "type", where, number, 0 if legacy else 2)
+    if kind > 2:
+        raise InvalidParams(f"{where}.type", "0x0, 0x1 or 0x2: transaction type not supported", table["type"])
     return CallRequest(
+        nonce=field(table, "nonce", where, number, None),
+        chain_id=field(table, "chainId", where, quantity, None),
+        kind=0 if legacy else kind,
+        tip=field(table, "maxPriorityFeePerGas", where, quantity, price),
+        cap=field(table, "maxFeePerGas", where, quantity, price),
         sender=field(table, "from", where, address, NO_ACCOUNT),
         to=field(table, "to", where, _optional_address, None),
-        gas=field(table, "gas", where, _optional_number, None),
-        tip=tip,
-        cap=cap,
+        gas=field(table, "gas", where, number, None),
         value=field(table, "value", where, quantity, 0),
         data=_input(table, where),
         access_list=field(table, "accessList", where, _access_list, ()),
@@ -76,10 +117,6 @@ def call_request(value: object, where: str) -> CallRequest:
 
 def _optional_address(value: object, where: str) -> bytes | None:
     return None if value == "0x" else address(value, where)
-
-
-def _optional_number(value: object, where: str) -> int | None:
-    return number(value, where)
 
 
 def _input(table: Mapping[str, object], where: str) -> bytes:
@@ -101,87 +138,81 @@ def _access_list(value: object, where: str) -> AccessList:
     return tuple(entries)
 
 
-def run_call(reader: Reader, request: CallRequest, ref: BlockRef, chain_time_s: int) -> bytes:
+def run_call(
+    reader: Reader,
+    request: CallRequest,
+    ref: BlockRef,
+    chain_time_s: int,
+    state_overrides: StateOverrides,
+    block_overrides: BlockOverrides,
+) -> bytes:
     """Return the output of a call. A read function.
 
     Raises:
         Reverted: the contract reverted it.
-        RpcError: there is no such block, or something else stopped it.
+        RpcError: there is no such block, it cannot be run, or something else stopped it.
     """
     with reader.store.read() as view:
         state, environment = call_environment(view, reader.rule_book, ref, chain_time_s, next_block=False)
-        cap = environment.gas_limit
+        gas = capped(request, environment.gas_limit)
+        tx = request.transaction(environment.chain_id, gas)
         try:
-            result = reader.executor.call(
-                state,
-                environment,
-                sender=request.sender,
-                to=request.to,
-                data=request.data,
-                value=request.value,
-                gas=cap if request.gas is None else min(request.gas, cap),
-            )
-        except ValueError as error:
-            raise RpcError(SERVER_ERROR, str(error)) from None
-    if result.success:
-        return result.output
-    if result.error == "execution reverted":
-        raise Reverted(result.output)
-    raise RpcError(SERVER_ERROR, _vm_error(result.error))
+            outcome = reader.executor.run(state, overridden(environment, block_overrides), tx, state_overrides)
+        except InvalidTransaction as error:
+            raise RpcError(SERVER_ERROR, f"err: {error.reason} (supplied gas {gas})") from None
+        except InvalidOverride as error:
+            raise refused(error) from None
+    if outcome.success:
+        return outcome.output
+    if outcome.error == REVERTED:
+        raise Reverted(outcome.output)
+    raise RpcError(SERVER_ERROR, vm_error(outcome.error))
 
 
-def run_estimate(reader: Reader, request: CallRequest, ref: BlockRef, chain_time_s: int) -> int:
+def run_estimate(
+    reader: Reader,
+    request: CallRequest,
+    ref: BlockRef,
+    chain_time_s: int,
+    state_overrides: StateOverrides,
+    block_overrides: BlockOverrides,
+) -> int:
     """Return the least gas with which a transaction of the next block succeeds. A read function.
 
     Raises:
         Reverted: it reverts however much gas it gets.
-        RpcError: there is no such block, the sender cannot pay, or the gas allowed does not suffice.
+        RpcError: there is no such block, it cannot be run, or the gas allowed does not suffice.
     """
     with reader.store.read() as view:
         state, environment = call_environment(view, reader.rule_book, ref, chain_time_s, next_block=True)
-        gas = environment.gas_limit if request.gas is None else min(request.gas, environment.gas_limit)
-        transaction = _unsigned(request, environment.chain_id, _affordable(request, state, gas))
+        most = environment.gas_limit
+        environment = overridden(environment, block_overrides)
+        gas = min(capped(request, most), environment.gas_limit)
+        tx = request.transaction(environment.chain_id, gas)
         try:
-            return reader.executor.estimate_gas(state, environment, transaction)
+            return reader.executor.estimate_gas(state, environment, tx, state_overrides)
         except CallReverted as error:
             raise Reverted(error.data) from None
+        except CallFailed as error:
+            raise RpcError(SERVER_ERROR, vm_error(error.error)) from None
         except OutOfGasEstimate as error:
             raise RpcError(SERVER_ERROR, str(error)) from None
         except InvalidTransaction as error:
-            raise RpcError(SERVER_ERROR, error.reason) from None
+            raise RpcError(SERVER_ERROR, f"failed with {gas} gas: {error.reason}") from None
+        except InvalidOverride as error:
+            raise refused(error) from None
 
 
-def _affordable(request: CallRequest, state: StateReader, gas: int) -> int:
-    """Return the gas that the sender can pay for at the price that the client named, at most `gas`."""
-    if not request.cap:
-        return gas
-    account = state.account(request.sender)
-    left = (0 if account is None else account.balance) - request.value
-    if left < 0:
-        raise RpcError(SERVER_ERROR, "insufficient funds for transfer")
-    return min(gas, left // request.cap)
+def capped(request: CallRequest, most: int) -> int:
+    """Return the gas that a call gets: what it asks for, at most `most`."""
+    return most if request.gas is None else min(request.gas, most)
 
 
-def _unsigned(request: CallRequest, chain_id: int, gas: int) -> Transaction:
-    return Transaction(
-        raw=b"",
-        hash=NO_HASH,
-        type=2,
-        chain_id=chain_id,
-        nonce=0,
-        max_priority_fee_per_gas=request.tip,
-        max_fee_per_gas=request.cap,
-        gas_limit=gas,
-        to=request.to,
-        value=request.value,
-        data=request.data,
-        access_list=request.access_list,
-        y_parity=0,
-        r=0,
-        s=0,
-        sender=request.sender,
-    )
-
-
-def _vm_error(error: str) -> str:
-    return _VM_ERRORS.get(error.partition(":")[0], error)
+def vm_error(error: str) -> str:
+    """Return what stopped a call in go-ethereum's words."""
+    kind, _, detail = error.partition(":")
+    opcode = re.search(r"0x([0-9a-f]{1,2})\b", detail) if kind == "InvalidInstruction" else None
+    if opcode is not None:
+        number = int(opcode.group(1), 16)
+        return f"invalid opcode: {'INVALID' if number == 0xFE else f'opcode {number:#x} not defined'}"
+    return _VM_ERRORS.get(kind, error)

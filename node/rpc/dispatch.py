@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from node.errors import GridpactError
-from node.rpc import accounts, eth, eth_filters, grid, net, stranger, txpool, web3
+from node.rpc import accounts, eth, eth_calls, eth_filters, grid, net, stranger, txpool, web3
 from node.rpc.context import Context
 from node.rpc.discover import with_discovery
 from node.rpc.errors import INTERNAL_ERROR, PRUNED, RESPONSE_TOO_LARGE, TIMEOUT, LimitExceeded, RpcError
@@ -25,7 +25,7 @@ TakeTokens = Callable[[int], bool]
 def all_methods() -> MethodTable:
     """Return every method that this software serves."""
     methods = MethodTable()
-    for each in (eth, accounts, eth_filters, net, web3, txpool, grid, stranger):
+    for each in (eth, eth_calls, accounts, eth_filters, net, web3, txpool, grid, stranger):
         methods.extend(each.table)
     return with_discovery(methods)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from node.chain.transaction import InvalidTransaction
 from node.rpc import schemas
 from node.rpc.blocks import find_height, require_height
-from node.rpc.calls import CallRequest, call_request, run_call, run_estimate
 from node.rpc.context import Context
 from node.rpc.errors import SERVER_ERROR, InvalidParams, RpcError
 from node.rpc.formats import (
@@ -48,12 +47,6 @@ _BLOCK_HASH = Parameter("block hash", hash32)
 _TRANSACTION_HASH = Parameter("transaction hash", hash32)
 _INDEX = Parameter("index", number)
 _FULL = Parameter("full transactions", boolean, False)
-
-
-@takes(schemas.constant({}, []))
-def _no_overrides(value: object, where: str) -> None:
-    if value not in ({}, []):
-        raise InvalidParams(where, "nothing: overrides are not supported by this node", value)
 
 
 # -- the chain
@@ -206,30 +199,6 @@ def _slots(value: object, where: str) -> tuple[int, ...]:
 async def get_proof(context: Context, account: bytes, slots: tuple[int, ...], block: BlockRef) -> Json:
     """Return an account and storage slots with Merkle proofs under a block's state root: one of the last 128."""
     return await context.reads.run(account_proof, account, slots, block)
-
-
-@table.method(
-    "eth_call",
-    Parameter("transaction", call_request),
-    _BLOCK,
-    Parameter("overrides", _no_overrides, None),
-    returns=schemas.BYTES,
-)
-async def call(context: Context, request: CallRequest, block: BlockRef, _overrides: None) -> Json:
-    """Run a call over a block's state and return its output; on the head, at the chain's time now."""
-    return to_data(await context.reads.run(run_call, request, block, context.backend.chain_time_s()))
-
-
-@table.method(
-    "eth_estimateGas",
-    Parameter("transaction", call_request),
-    _BLOCK,
-    Parameter("overrides", _no_overrides, None),
-    returns=schemas.UINT,
-)
-async def estimate_gas(context: Context, request: CallRequest, block: BlockRef, _overrides: None) -> Json:
-    """Return the least gas limit with which a transaction succeeds in the next block."""
-    return to_quantity(await context.reads.run(run_estimate, request, block, context.backend.chain_time_s()))
 
 
 # -- blocks

@@ -16,6 +16,7 @@ from node.rpc.errors import InvalidParams
 from node.rpc.schemas import takes
 
 T = TypeVar("T")
+D = TypeVar("D")
 Parser = Callable[[object, str], T]
 Json = Any
 """A value that `json.dumps` takes."""
@@ -144,7 +145,7 @@ def sequence(value: object, where: str, most: int) -> list[object]:
     raise InvalidParams(where, f"a list of at most {most}", value)
 
 
-def field(table: Mapping[str, object], key: str, where: str, parse: Parser[T], default: T) -> T:
+def field(table: Mapping[str, object], key: str, where: str, parse: Parser[T], default: D) -> T | D:
     """Return the parsed value at `key` of an object; `default` if it is absent or null."""
     value = table.get(key)
     return default if value is None else parse(value, f"{where}.{key}")
