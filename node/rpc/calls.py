@@ -90,16 +90,15 @@ def call_request(value: object, where: str) -> CallRequest:
     """Return the call that a transaction object describes; fields that do not bear on it are ignored."""
     table = mapping(value, where)
     legacy = table.get("gasPrice") is not None
-    for key in ("blobVersionedHashes", "blobs", "authorizationList"):
-        if table.get(key):
-            raise InvalidParams(f"{where}.{key}", "nothing: transaction type not supported", table[key])
+    if any(table.get(key) for key in ("blobVersionedHashes", "blobs", "authorizationList")):
+        raise RpcError(SERVER_ERROR, "transaction type not supported: this chain takes types 0, 1 and 2")
     if legacy and (table.get("maxFeePerGas") is not None or table.get("maxPriorityFeePerGas") is not None):
-        what = "not both gasPrice and (maxFeePerGas or maxPriorityFeePerGas) specified"
-        raise InvalidParams(where, what, table)
+        what = "both gasPrice and (maxFeePerGas or maxPriorityFeePerGas) specified"
+        raise RpcError(SERVER_ERROR, what)
     price = field(table, "gasPrice", where, quantity, 0)
     kind = field(table, "type", where, number, 0 if legacy else 2)
     if kind > 2:
-        raise InvalidParams(f"{where}.type", "0x0, 0x1 or 0x2: transaction type not supported", table["type"])
+        raise RpcError(SERVER_ERROR, f"transaction type not supported: {kind}")
     return CallRequest(
         nonce=field(table, "nonce", where, number, None),
         chain_id=field(table, "chainId", where, quantity, None),

@@ -1,4 +1,4 @@
-"""`eth_` methods that run calls over a state and drop what they change. Source: execution-apis, src/eth/execute.yaml."""
+"""`eth_` methods that run calls over a state and drop what they change. Source: execution-apis, eth/execute.yaml."""
 
 from __future__ import annotations
 

@@ -202,18 +202,23 @@ TRANSACTION_REQUEST = named("GenericTransaction", "a call, or a transaction to b
     "type": UINT64,
     "accessList": array(request({"address": ADDRESS, "storageKeys": array(SLOT)}, required=("address",))),
 }))  # fmt: skip
-STATE_OVERRIDES = named("StateOverrides", "accounts that a call sees otherwise, by address", map_of(
-    request({
-        "balance": UINT, "nonce": UINT64, "code": BYTES, "movePrecompileToAddress": ADDRESS,
-        "state": map_of(HASH32, HEX32), "stateDiff": map_of(HASH32, HEX32),
-    }) | {"additionalProperties": False},
-    "^0x[0-9a-fA-F]{40}$",
-))  # fmt: skip
-BLOCK_OVERRIDES = named("BlockOverrides", "what a call sees otherwise of its block", request({
+_ACCOUNT_OVERRIDE = request({
+    "balance": UINT, "nonce": UINT64, "code": BYTES, "movePrecompileToAddress": ADDRESS,
+    "state": map_of(HASH32, HEX32), "stateDiff": map_of(HASH32, HEX32),
+})  # fmt: skip
+STATE_OVERRIDES = named(
+    "StateOverrides",
+    "accounts that a call sees otherwise, by address",
+    map_of({**_ACCOUNT_OVERRIDE, "additionalProperties": False}, "^0x[0-9a-fA-F]{40}$"),
+)
+_BLOCK_OVERRIDES = request({
     "number": UINT64, "time": UINT64, "timestamp": UINT64, "gasLimit": UINT64, "feeRecipient": ADDRESS,
     "coinbase": ADDRESS, "prevRandao": SLOT, "random": SLOT, "baseFeePerGas": UINT, "baseFee": UINT,
     "blobBaseFee": UINT, "difficulty": UINT,
-}) | {"additionalProperties": False})  # fmt: skip
+})  # fmt: skip
+BLOCK_OVERRIDES = named(
+    "BlockOverrides", "what a call sees otherwise of its block", {**_BLOCK_OVERRIDES, "additionalProperties": False}
+)
 _CRITERIA: Schema = {
     "address": either(ADDRESS, array(ADDRESS)),
     "topics": array(either(NULL, HASH32, array(HASH32)), 4),

@@ -11,6 +11,7 @@ from node.admission import intrinsic_gas
 from node.chain.transaction import InvalidTransaction, Transaction, decode_transaction
 from node.execution import (
     VOID,
+    CallFailed,
     CallReverted,
     GenesisError,
     InvalidBlock,
@@ -173,8 +174,10 @@ def test_an_estimate_of_what_reverts_carries_its_data() -> None:
 
 def test_an_estimate_beyond_its_cap() -> None:
     with pytest.raises(OutOfGasEstimate, match=r"gas required exceeds allowance \(100000\)"):
+        executor(GRIDPACT).estimate_gas(state(assemble("JUMPDEST", 0, "JUMP")), ENVIRONMENT, transaction(gas=100_000))
+    with pytest.raises(CallFailed, match="Invalid opcode 0xfe"):
         executor(GRIDPACT).estimate_gas(state(b"\xfe"), ENVIRONMENT, transaction(gas=100_000))
-    with pytest.raises(OutOfGasEstimate, match="intrinsic gas too low"):
+    with pytest.raises(OutOfGasEstimate, match=r"gas required exceeds allowance \(20999\)"):
         executor(GRIDPACT).estimate_gas(state(), ENVIRONMENT, transaction(gas=20_999))
 
 
