@@ -198,7 +198,7 @@ def _slots(value: object, where: str) -> tuple[int, ...]:
 @table.method("eth_getProof", _ADDRESS, Parameter("slots", _slots), _BLOCK, returns=schemas.ACCOUNT_PROOF)
 async def get_proof(context: Context, account: bytes, slots: tuple[int, ...], block: BlockRef) -> Json:
     """Return an account and storage slots with Merkle proofs under a block's state root: one of the last 128."""
-    return await context.reads.run(account_proof, account, slots, block)
+    return await context.reads.render(account_proof, account, slots, block)
 
 
 # -- blocks
@@ -215,7 +215,7 @@ def render_block(reader: Reader, ref: BlockRef) -> Json:
 
 async def _block(context: Context, ref: BlockRef, full: bool) -> Json:
     if full:
-        return await context.reads.run(render_block, ref)
+        return await context.reads.render(render_block, ref)
     found = await context.block(ref)
     return None if found is None else block_json(found, context.chain_id, full=False)
 
@@ -296,7 +296,7 @@ def render_receipts(reader: Reader, ref: BlockRef) -> Json:
 )
 async def block_receipts(context: Context, ref: BlockRef) -> Json:
     """Return the receipts of all transactions in a block, null if there is none."""
-    return await context.reads.run(render_receipts, ref)
+    return await context.reads.render(render_receipts, ref)
 
 
 @table.method("eth_getTransactionReceipt", _TRANSACTION_HASH, returns=schemas.nullable(schemas.RECEIPT))

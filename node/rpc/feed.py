@@ -174,9 +174,9 @@ class Feed:
         height = block.header.number
         heads = [entry for entry in self._of(Topic.NEW_HEADS) if entry.since < height]
         if heads:
-            text = encode_json(header_json(block.header))
+            head = encode_json(header_json(block.header))
             for entry in heads:
-                entry.subscriber.notify(entry.id, text)
+                entry.subscriber.notify(entry.id, head)
         wanting = [entry for entry in self._of(Topic.LOGS) if entry.since < height]
         if not wanting:
             return

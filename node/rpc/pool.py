@@ -20,7 +20,9 @@ from dataclasses import dataclass
 from typing import TypeVar, TypeVarTuple
 
 from node.rpc.errors import INTERNAL_ERROR, LimitExceeded, RpcError
-from node.rpc.reads import LENGTH_BYTES, OUT_OF_MEMORY, Reader, ReadOrder
+from node.rpc.formats import Json
+from node.rpc.protocol import Rendered
+from node.rpc.reads import LENGTH_BYTES, OUT_OF_MEMORY, Reader, ReadOrder, rendered
 from node.storage import Store
 
 T = TypeVar("T")
@@ -105,6 +107,14 @@ class ReadPool:
         error = kind.__new__(kind, *arguments)  # as it was raised; its class may take other arguments
         vars(error).update(attributes)
         raise error
+
+    async def render(self, function: Callable[[Reader, *Ts], Json], *args: *Ts) -> Rendered:
+        """Return `function(reader, *args)` as JSON, which the process has encoded: for results that may be large.
+
+        Raises:
+            LimitExceeded, RpcError: as `run`.
+        """
+        return await self.run(rendered, function, args)
 
     def _busy_are_warm(self) -> bool:
         return all(process.warm for process in self._processes if process not in self._idle)

@@ -116,8 +116,20 @@ def _valid_id(identifier: object) -> bool:
     return identifier is None
 
 
+class Rendered(str):
+    """A result that is JSON already (ASCII): a method that returns one has it put into the answer as it is.
+
+    What may be large (blocks, receipts, logs, traces) is made in a reading process: `context.reads.render(function, …)`
+    in place of `run`, so that the event loop never encodes megabytes.
+    """
+
+    __slots__ = ()
+
+
 def encode_result(identifier: RequestId, result: Json) -> str:
     """Return the answer that carries a result; ASCII."""
+    if isinstance(result, Rendered):
+        return f'{{"jsonrpc":"2.0","id":{json.dumps(identifier)},"result":{result}}}'
     return _encode({"jsonrpc": "2.0", "id": identifier, "result": result})
 
 
@@ -129,9 +141,9 @@ def encode_error(identifier: RequestId, error: RpcError) -> str:
     return _encode({"jsonrpc": "2.0", "id": identifier, "error": content})
 
 
-def encode_json(value: Json) -> str:
+def encode_json(value: Json) -> Rendered:
     """Return a value as JSON; ASCII."""
-    return _encode(value)
+    return Rendered(_encode(value))
 
 
 def encode_notification(subscription: str, result: str) -> str:

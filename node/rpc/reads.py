@@ -6,18 +6,22 @@ Heavy ones run in processes of their own (`pool.py`, `worker.py`), over the same
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVarTuple
 
 from eth_hash.auto import keccak
 
 from node.chain.header import Header
 from node.chain.receipt import Receipt
 from node.execution import Executor, Loop
+from node.rpc.formats import Json
+from node.rpc.protocol import Rendered, encode_json
 from node.rules import RuleBook
 from node.storage import Store, View
+
+Ts = TypeVarTuple("Ts")
 
 LENGTH_BYTES = 4  # of the length before every frame between a node and its reading processes
 OUT_OF_MEMORY = 12  # the status of a reading process that had no memory left; as ENOMEM
@@ -64,6 +68,11 @@ class Reader:
     executor: Executor
     rule_book: RuleBook
     blocks: BlockCache
+
+
+def rendered(reader: Reader, function: Callable[[Reader, *Ts], Json], args: tuple[*Ts]) -> Rendered:
+    """Return the result of a read function as JSON. A read function."""
+    return encode_json(function(reader, *args))
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from contracts.system import CONSORTIUM
 from node.execution import Loop
 from node.rpc.errors import INTERNAL_ERROR, LimitExceeded, RpcError
 from node.rpc.pool import ReadPool
+from node.rpc.protocol import Rendered, encode_result
 from node.rpc.reads import ReadOrder
 from node.rpc.server import RpcConfig
 from tests.node.chains import OneChain
@@ -101,6 +102,12 @@ def test_a_read_sees_what_was_committed_a_moment_ago(runner: asyncio.Runner, cha
             assert await pool.run(read_functions.head_height) == height
 
     runner.run(job())
+
+
+def test_a_process_renders_what_may_be_large(runner: asyncio.Runner, pool: ReadPool) -> None:
+    found = runner.run(pool.render(read_functions.head_height))
+    assert isinstance(found, Rendered)
+    assert encode_result(1, found) == '{"jsonrpc":"2.0","id":1,"result":0}'
 
 
 def test_a_reader_learns_the_rules_that_were_voted(runner: asyncio.Runner, chain: OneChain, pool: ReadPool) -> None:

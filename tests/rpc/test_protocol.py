@@ -13,9 +13,11 @@ from node.rpc.formats import text
 from node.rpc.methods import MethodTable, Parameter
 from node.rpc.protocol import (
     Malformed,
+    Rendered,
     Request,
     decode_message,
     encode_error,
+    encode_json,
     encode_notification,
     encode_result,
 )
@@ -89,6 +91,14 @@ def test_what_is_no_request_says_why(content: object, code: int, message: str) -
     assert isinstance(entry, Malformed)
     assert entry.error.code == code
     assert entry.error.message.startswith(message)
+
+
+@pytest.mark.parametrize("identifier", [None, 7, 'a "quoted" é'])
+def test_what_is_rendered_already_is_put_into_the_answer_as_it_is(identifier: str | int | None) -> None:
+    value = {"a": [1, '\\ " é', None]}
+    assert encode_result(identifier, encode_json(value)) == encode_result(identifier, value)
+    assert json.loads(encode_result(1, Rendered("[]")))["result"] == []
+    assert json.loads(encode_result(1, "[]"))["result"] == "[]"
 
 
 def test_answers_are_ascii_and_carry_data_only_when_there_is_some() -> None:
