@@ -104,10 +104,10 @@ def test_a_read_sees_what_was_committed_a_moment_ago(runner: asyncio.Runner, cha
     runner.run(job())
 
 
-def test_a_process_renders_what_may_be_large(runner: asyncio.Runner, pool: ReadPool) -> None:
+def test_a_process_renders_what_may_be_large(runner: asyncio.Runner, chain: OneChain, pool: ReadPool) -> None:
     found = runner.run(pool.render(read_functions.head_height))
     assert isinstance(found, Rendered)
-    assert encode_result(1, found) == '{"jsonrpc":"2.0","id":1,"result":0}'
+    assert encode_result(1, found) == f'{{"jsonrpc":"2.0","id":1,"result":{chain.height}}}'
 
 
 def test_a_reader_learns_the_rules_that_were_voted(runner: asyncio.Runner, chain: OneChain, pool: ReadPool) -> None:
