@@ -16,10 +16,11 @@ from node.config import CONFIG_NAME, DATABASE_NAME, DEFAULT_SNAPSHOT_HEIGHTS, MA
 from node.genesis import Genesis, load_genesis, parse_genesis
 from node.keys import new_seed, node_key_of, read_passphrase, save_key
 from node.log import configure
-from node.operations import data_commands
+from node.operations import backup_commands, data_commands
 from node.parsing import ConfigError, parse_endpoint
 
 app = typer.Typer(help="Make a validator's data directory, and run it.", no_args_is_help=True)
+backup_commands.register(app)
 data_commands.register(app)
 
 
@@ -161,48 +162,6 @@ def ready(
     shown = show_readiness(load_config(config), rpc, key=key, passphrase_file=passphrase_file)
     typer.echo(shown.token)
     typer.echo(f"good until height {shown.height + MAX_AGE_BLOCKS}: hand it to a member before", err=True)
-
-
-@app.command()
-def restore(
-    config: Annotated[Path, typer.Option(help="The node.toml of a data directory.")] = Path(CONFIG_NAME),
-) -> None:
-    """Say that older data were put back, or that the write-ahead log is lost or damaged: the node must not be running.
-
-    A marker is set in the data directory. While it is there the node follows and serves, but does not vote: it asks the
-    others what they hold under its key and how far they are, and votes above that alone; then it removes the marker.
-    A damaged log is moved aside, never deleted.
-
-    Example: gridpact node restore --config house/node.toml
-    """
-    from node.restore import restore
-
-    settings = load_config(config)
-    found = restore(settings)
-    if found.set_aside is not None:
-        typer.echo(f"{found.reason}: the log is now {found.set_aside}")
-    typer.echo(f"{settings.directory}: marked as restored, at height {found.head}")
-    typer.echo(
-        "the node abstains until it knows from the others what it voted before; then it removes the marker itself"
-    )
-    typer.echo(f"to go on: gridpact node run --config {config}")
-
-
-@app.command()
-def backup(
-    out: Annotated[Path, typer.Option(help="The new folder for the copy.")],
-    config: Annotated[Path, typer.Option(help="The node.toml of a data directory; its node may be running.")] = Path(
-        CONFIG_NAME
-    ),
-) -> None:
-    """Copy a data directory's database, genesis file and configuration, with the restore marker; keys are not copied.
-
-    Example: gridpact node backup --config house/node.toml --out backups/monday
-    """
-    from node.restore import back_up
-
-    head = back_up(load_config(config), out)
-    typer.echo(f"backup of height {head} in {out}, marked as restored; the node key is not in it")
 
 
 @app.command(name="continue")

@@ -1,4 +1,4 @@
-"""A data directory whose node may have forgotten votes: the marker that keeps it from voting, and backups that have it.
+"""A data directory whose node may have forgotten votes: the marker that keeps it from voting.
 
 A validator must never contradict a vote that it sent. Its write-ahead log remembers them; a backup put back, or a log
 that is lost or damaged, forgets some. The marker is a file in the data directory. While it is there the driver abstains
@@ -9,19 +9,16 @@ Then the node removes the marker itself.
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
-from node.application import make_block_0, validator_keys
-from node.config import CONFIG_NAME, DATABASE_NAME, RESTORED_NAME, WAL_NAME, NodeConfig
+from node.application import validator_keys
+from node.config import DATABASE_NAME, RESTORED_NAME, WAL_NAME, NodeConfig
 from node.driver.wal import DamagedLog, OtherLog, WriteAheadLog
 from node.genesis import Genesis, load_genesis
 from node.keys import public_node_key
-from node.parsing import ConfigError
-from node.rules import RuleBook
+from node.operations.database import open_database
 from node.storage import Store
 
 HASH_BYTES = KEY_BYTES = 32  # a log's identity: the genesis hash, and the node key
@@ -60,7 +57,7 @@ def mark(directory: Path) -> None:
         file.flush()
         os.fsync(file.fileno())
     draft.replace(directory / RESTORED_NAME)
-    _sync(directory)
+    sync_folder(directory)
 
 
 def mark_if_seated(directory: Path, genesis: Genesis, key: Path) -> bool:
@@ -68,7 +65,7 @@ def mark_if_seated(directory: Path, genesis: Genesis, key: Path) -> bool:
 
     Who comes to its seat with a new disk has voted with a log that is gone; a newcomer's key has never voted.
     """
-    store, _ = _open_store(directory / DATABASE_NAME, genesis, readonly=True)
+    store, _ = open_database(directory / DATABASE_NAME, genesis, readonly=True)
     try:
         with store.read() as view:
             seated = public_node_key(key) in validator_keys(view.state)
@@ -82,7 +79,7 @@ def mark_if_seated(directory: Path, genesis: Genesis, key: Path) -> bool:
 def unmark(directory: Path) -> None:
     """Remove the marker: the driver has said that it abstains no more."""
     (directory / RESTORED_NAME).unlink(missing_ok=True)
-    _sync(directory)
+    sync_folder(directory)
 
 
 def open_log(directory: Path, genesis_hash: bytes, node_key: bytes, store: Store) -> WriteAheadLog:
@@ -126,9 +123,7 @@ def restore(config: NodeConfig) -> Restored:
         GridpactError: the node runs, or its database or key file cannot be used.
     """
     genesis = load_genesis(config.genesis)
-    store, genesis_hash = _open_store(
-        config.directory / DATABASE_NAME, genesis, readonly=False
-    )  # a running node has it
+    store, domain = open_database(config.directory / DATABASE_NAME, genesis, readonly=False)  # a running node has it
     try:
         with store.read() as view:
             head = view.head_height
@@ -137,54 +132,14 @@ def restore(config: NodeConfig) -> Restored:
         node_key = public_node_key(config.key)
         set_aside, reason = None, ""
         try:
-            _open_own(path, genesis_hash, node_key).close()
+            _open_own(path, domain.genesis_hash, node_key).close()
         except DamagedLog as error:
             set_aside, reason = _free_name(path), error.what
             path.replace(set_aside)
-            _open_own(path, genesis_hash, node_key).close()
+            _open_own(path, domain.genesis_hash, node_key).close()
     finally:
         store.close()
     return Restored(head, set_aside, reason)
-
-
-def back_up(config: NodeConfig, out: Path) -> int:
-    """Copy a data directory while its node may be running; return the height that the copy holds.
-
-    The copy has the marker: its log would be older than what the node signed since, so it has none.
-
-    Raises:
-        ConfigError: there is something at `out`.
-        GridpactError: the database cannot be read, or the copy not be written.
-    """
-    if out.exists():
-        raise ConfigError(out, "", "a new folder for the backup")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    genesis = load_genesis(config.genesis)
-    store, _ = _open_store(config.directory / DATABASE_NAME, genesis, readonly=True)
-    try:
-        with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as draft:
-            folder = Path(draft) / "backup"
-            folder.mkdir()
-            store.copy_to(folder / DATABASE_NAME)
-            for path in (config.genesis, config.directory / CONFIG_NAME):
-                shutil.copy(path, folder / path.name)
-            copy, _ = _open_store(folder / DATABASE_NAME, genesis, readonly=True)
-            with copy.read() as view:
-                head = view.head_height
-            copy.close()
-            mark(folder)
-            folder.replace(out)
-    finally:
-        store.close()
-    _sync(out.parent)
-    return head
-
-
-def _open_store(path: Path, genesis: Genesis, *, readonly: bool) -> tuple[Store, bytes]:
-    rules = RuleBook(genesis.content["rules"], genesis.chain_id).rules_at(0)
-    genesis_hash = make_block_0(genesis, rules).header.hash
-    store = Store.open(path, chain_id=genesis.chain_id, genesis_hash=genesis_hash, readonly=readonly)
-    return store, genesis_hash
 
 
 def _free_name(path: Path) -> Path:
@@ -192,7 +147,8 @@ def _free_name(path: Path) -> Path:
     return next(name for name in names if not name.exists())
 
 
-def _sync(directory: Path) -> None:
+def sync_folder(directory: Path) -> None:
+    """Return when a folder's entries are on the disk."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

@@ -10,6 +10,10 @@ Advance = Callable[[int, int | None], None]
 """Told how much is done, and of how much (None: as before)."""
 
 
+def unheard(_done: int, _total: int | None) -> None:
+    """Tell nobody."""
+
+
 @contextmanager
 def progress_bar(what: str, total: int | None = None, *, quiet: bool = False) -> Iterator[Advance]:
     """Show a bar while the context lasts.
@@ -20,7 +24,7 @@ def progress_bar(what: str, total: int | None = None, *, quiet: bool = False) ->
         quiet: whether nothing is to be shown in any case.
     """
     if quiet or not sys.stderr.isatty():
-        yield lambda _done, _total: None
+        yield unheard
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn

@@ -71,7 +71,7 @@ def decode_hello(frame: bytes) -> Hello:
     known = len(_HELLO)
     if isinstance(fields, list) and [type(field) for field in fields[:known]] == _HELLO[: len(fields)]:
         if len(fields) == known - 1:
-            return Hello(*fields, minor=0)
+            return Hello(*fields, 0)
         if len(fields) >= known and fields[known - 1] >= 0:
             return Hello(*fields[:known])
     raise InvalidFrame("expected a hello of [major version, chain id, genesis hash, software, minor version]")

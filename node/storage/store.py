@@ -215,6 +215,13 @@ class Store:
         _sync(path / "data.mdb")
         _sync_folders(path)
 
+    def live_bytes(self) -> int:
+        """Return how large the database is without its free pages: about what a copy takes."""
+        with self._environment.begin() as transaction:
+            stats = [transaction.stat(database) for database in self._databases.values()]
+        pages = sum(stat["branch_pages"] + stat["leaf_pages"] + stat["overflow_pages"] for stat in stats)
+        return int(pages * stats[0]["psize"])
+
     def release_dead_readers(self) -> None:
         """Give back the places of processes that were killed while they read: what they saw is kept for them."""
         self._environment.reader_check()

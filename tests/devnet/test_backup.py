@@ -22,6 +22,12 @@ LOST = 3
 BOUND_S = 90.0
 
 
+def run(*words: str) -> None:
+    """Run a command of `gridpact node`."""
+    done = subprocess.run([gridpact(), "node", *words], capture_output=True, text=True, timeout=BOUND_S, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 def test_a_backup_is_put_back_and_the_node_votes_when_that_is_safe(tmp_path: Path) -> None:
     scenario = load_scenario(find_scenario("street"))
     with launched(tmp_path / "devnet", scenario, Options(rpc_port=free_port(75), market=False)) as devnet:
@@ -30,15 +36,13 @@ def test_a_backup_is_put_back_and_the_node_votes_when_that_is_safe(tmp_path: Pat
         load = Load(place.rpc(1), 1)
         load.start()
         until("a few heights", lambda: (height_of(place.rpc(LOST)) or 0) >= 3, BOUND_S)
-        words = [gridpact(), "node", "backup", "--config", str(node / CONFIG_NAME), "--out", str(backup)]
-        done = subprocess.run(words, capture_output=True, text=True, timeout=BOUND_S, check=False)
-        assert done.returncode == 0, done.stderr
+        run("backup", "--config", str(node / CONFIG_NAME), "--out", str(backup))
         assert (backup / RESTORED_NAME).exists()
         later = (height_of(place.rpc(LOST)) or 0) + 3
         until("more heights", lambda: (height_of(place.rpc(LOST)) or 0) >= later, BOUND_S)
         devnet.processes.kill(f"node-{LOST}")
         shutil.rmtree(node)
-        backup.rename(node)
+        run("restore", "--from", str(backup), "--data", str(node))
         devnet.start_node(LOST)
         until("the marker's end", lambda: not (node / RESTORED_NAME).exists(), BOUND_S)
         own_key = rpc_call(place.rpc(LOST), "grid_status")["nodeKey"]

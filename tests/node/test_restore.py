@@ -149,7 +149,13 @@ def test_a_backup_is_marked_and_can_be_put_back(house: House, tmp_path: Path) ->
     out = tmp_path / "backups" / "monday"
     output = house.run("backup", "--out", str(out))
     assert f"backup of height 2 in {out}" in output
-    assert sorted(path.name for path in out.iterdir()) == [DATABASE_NAME, "genesis.json", CONFIG_NAME, RESTORED_NAME]
+    assert sorted(path.name for path in out.iterdir()) == [
+        "backup.json",
+        DATABASE_NAME,
+        "genesis.json",
+        CONFIG_NAME,
+        RESTORED_NAME,
+    ]
     assert load_config(out / CONFIG_NAME).key == house.key
     house.directory.rename(tmp_path / "lost")
     out.rename(house.directory)  # put back: the node would start, and abstain
@@ -161,7 +167,7 @@ def test_a_backup_is_marked_and_can_be_put_back(house: House, tmp_path: Path) ->
 def test_a_backup_does_not_write_over_anything(house: House, tmp_path: Path) -> None:
     (tmp_path / "there").mkdir()
     result = CliRunner().invoke(app, ["backup", "--config", str(house.config), "--out", str(tmp_path / "there")])
-    assert "a new folder for the backup" in str(result.exception)
+    assert "the folder exists; expected a new folder for the backup" in str(result.exception)
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
 
 

@@ -1,0 +1,115 @@
+"""Commands that keep a node from being lost: backup, restore."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from node.config import CONFIG_NAME, load_config
+from node.parsing import ConfigError
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to `gridpact node`."""
+    app.command(name="backup")(backup_command)
+    app.command(name="restore")(restore_command)
+
+
+def backup_command(
+    out: Annotated[Path, typer.Option(help="The new folder for the copy.")],
+    config: Annotated[Path, typer.Option(help="The node.toml of a data directory; its node may be running.")] = Path(
+        CONFIG_NAME
+    ),
+    with_key: Annotated[
+        bool, typer.Option("--with-key", help="Copy the node key's file too, encrypted as it is; never its passphrase.")
+    ] = False,
+    json_: Annotated[bool, typer.Option("--json", help="Print the backup's manifest as JSON.")] = False,
+) -> None:
+    """Copy a data directory's database, genesis file and configuration, with the restore marker and a manifest.
+
+    The copy is read back, value by value, before it gets its name; nothing half done stays.
+
+    Example: gridpact node backup --config house/node.toml --out backups/monday
+    """
+    from node.operations.backup import back_up
+    from node.operations.progress import progress_bar
+
+    with progress_bar("backup", quiet=json_) as advance:
+        manifest = back_up(load_config(config), out, with_key=with_key, advance=advance)
+    if json_:
+        typer.echo(json.dumps(manifest.as_json(), indent=2))
+        return
+    typer.echo(
+        f"backup of height {manifest.height} in {out}, marked as restored; "
+        f"{manifest.size} bytes, read back and checked; {_of_key(with_key)}"
+    )
+
+
+def _of_key(with_key: bool) -> str:
+    return "the node key's file is in it: guard it" if with_key else "the node key is not in it"
+
+
+def restore_command(
+    config: Annotated[Path, typer.Option(help="The node.toml of a data directory.")] = Path(CONFIG_NAME),
+    from_: Annotated[
+        Path | None, typer.Option("--from", help="A backup to make a data directory of; needs --data.")
+    ] = None,
+    data: Annotated[Path | None, typer.Option(help="With --from: the new data directory.")] = None,
+    json_: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Put a backup back with --from; else say that older data were put back, or that the write-ahead log is lost.
+
+    Either way a marker is set in the data directory, whose node must not be running. While the marker is there the node
+    follows and serves, but does not vote: it asks the others what they hold under its key and how far they are, and
+    votes above that alone; then it removes the marker. A damaged log is moved aside, never deleted.
+
+    Example: gridpact node restore --from backups/monday --data house
+    """
+    if (from_ is None) != (data is None):
+        raise ConfigError("command line", "--from and --data", "both, or neither")
+    if from_ is not None and data is not None:
+        _put_back(from_, data, json_)
+        return
+    from node.restore import restore
+
+    settings = load_config(config)
+    found = restore(settings)
+    if json_:
+        aside = None if found.set_aside is None else str(found.set_aside)
+        typer.echo(json.dumps({"data": str(settings.directory), "height": found.head, "set_aside": aside}))
+        return
+    if found.set_aside is not None:
+        typer.echo(f"{found.reason}: the log is now {found.set_aside}")
+    typer.echo(f"{settings.directory}: marked as restored, at height {found.head}")
+    _say_how_to_go_on(config)
+
+
+def _put_back(backup: Path, data: Path, json_: bool) -> None:
+    from node.operations.backup import put_back
+    from node.operations.progress import progress_bar
+    from node.storage.tables import SCHEMA_VERSION
+
+    with progress_bar("restore", quiet=json_) as advance:
+        manifest = put_back(backup, data, advance=advance)
+    config = load_config(data / CONFIG_NAME)
+    old = int(manifest.versions["storage"]) < SCHEMA_VERSION
+    if json_:
+        shown = {"data": str(data), "height": manifest.height, "hash": manifest.block_hash}
+        typer.echo(json.dumps(shown | {"key": config.key.exists(), "migrate": old}))
+        return
+    typer.echo(f"restored {data} from {backup}: height {manifest.height}, block {manifest.block_hash}")
+    if not config.key.exists():
+        typer.echo(f"the node key is not in the backup: put it at {config.key}, or name its place in node.toml")
+    if old:
+        typer.echo(f"an earlier gridpact made it: gridpact node migrate --data {data}")
+    _say_how_to_go_on(data / CONFIG_NAME)
+
+
+def _say_how_to_go_on(config: Path) -> None:
+    typer.echo(
+        "the node abstains until it knows from the others what it voted before; then it removes the marker itself"
+    )
+    typer.echo(f"to go on: gridpact node run --config {config}")
