@@ -68,12 +68,11 @@ def decode_hello(frame: bytes) -> Hello:
         InvalidFrame: it is none.
     """
     fields = _unpack(frame, MAX_HELLO_BYTES)
-    known = len(_HELLO)
-    if isinstance(fields, list) and [type(field) for field in fields[:known]] == _HELLO[: len(fields)]:
-        if len(fields) == known - 1:
-            return Hello(*fields, 0)
-        if len(fields) >= known and fields[known - 1] >= 0:
-            return Hello(*fields[:known])
+    known, told = len(_HELLO), list(fields) if isinstance(fields, list) else []
+    if len(told) >= known - 1 and [type(field) for field in told[:known]] == _HELLO[: len(told)]:
+        hello = Hello(*[*told, 0][:known])  # without a minor version it is 0
+        if hello.minor >= 0:
+            return hello
     raise InvalidFrame("expected a hello of [major version, chain id, genesis hash, software, minor version]")
 
 
