@@ -54,6 +54,11 @@ def members(read_storage: ReadStorage) -> list[Member]:
     return [_member(read_storage, read_storage(CONSORTIUM, first + i).to_bytes(20, "big")) for i in range(count)]
 
 
+def member_count(read_storage: ReadStorage) -> int:
+    """Return how many members the consortium has."""
+    return read_storage(CONSORTIUM, _layout().accounts)
+
+
 @dataclass(frozen=True, slots=True)
 class RuleChange:
     """A rule of consensus that the consortium voted: it holds from `from_height` on."""

@@ -80,13 +80,17 @@ def check_form(tx: Transaction, rules: Rules) -> None:
     """
     if tx.gas_limit > rules.block_gas_limit:
         raise InvalidTransaction(f"exceeds block gas limit: {tx.gas_limit}, at most {rules.block_gas_limit}")
-    due = max(intrinsic_gas(tx), calldata_floor(tx.data, rules))
+    due, floor = intrinsic_gas(tx), calldata_floor(tx.data, rules)
     if tx.gas_limit < due:
-        raise InvalidTransaction(f"intrinsic gas too low: have {tx.gas_limit}, want {due}")
+        raise InvalidTransaction(f"intrinsic gas too low: gas {tx.gas_limit}, minimum needed {due}")
+    if tx.gas_limit < floor:
+        raise InvalidTransaction(
+            f"insufficient gas for floor data gas cost: gas {tx.gas_limit}, minimum needed {floor}"
+        )
     if tx.max_fee_per_gas < rules.base_fee:
         raise InvalidTransaction(f"max fee per gas less than block base fee: {tx.max_fee_per_gas} < {rules.base_fee}")
     if len(tx.raw) > rules.max_transaction_bytes:
-        raise InvalidTransaction(f"oversized data: {len(tx.raw)} bytes, at most {rules.max_transaction_bytes}")
+        raise InvalidTransaction(f"oversized data: transaction size {len(tx.raw)}, limit {rules.max_transaction_bytes}")
     if tx.to is None:
         if tx.value and rules.fork == OWN_FORK:
             raise InvalidTransaction(f"a contract creation carries no value on this chain: found {tx.value} wei")

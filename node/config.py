@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from node.parsing import ConfigError, Table, parse_hex
+from node.pool_config import PoolLimits, read_pool
 
 CONFIG_NAME = "node.toml"
 DATABASE_NAME = "chain"
@@ -52,6 +53,7 @@ class NodeConfig:
     history_heights: int
     keystores: tuple[Path, ...] = ()
     keystores_passphrase_file: Path | None = None
+    pool: PoolLimits = field(default_factory=PoolLimits)
 
 
 def load_config(path: Path) -> NodeConfig:
@@ -70,7 +72,7 @@ def load_config(path: Path) -> NodeConfig:
     top = Table(path, "", content)
     node, p2p, rpc, log = top.table("node"), top.table("p2p"), top.table("rpc"), top.table("log", {})
     sync, snapshot, execution = top.table("sync", {}), top.table("snapshot", {}), top.table("execution", {})
-    state, accounts = top.table("state", {}), top.table("accounts", {})
+    state, accounts, pool = top.table("state", {}), top.table("accounts", {}), top.table("pool", {})
     passphrase_file = node.text("passphrase_file", "")
     accounts_passphrase_file = accounts.text("passphrase_file", "")
     config = NodeConfig(
@@ -92,8 +94,9 @@ def load_config(path: Path) -> NodeConfig:
         history_heights=_history(state),
         keystores=tuple(base / name for name in accounts.strings("keystores", [])),
         keystores_passphrase_file=base / accounts_passphrase_file if accounts_passphrase_file else None,
+        pool=read_pool(pool),
     )
-    for table in (top, node, p2p, rpc, log, sync, snapshot, execution, state, accounts):
+    for table in (top, node, p2p, rpc, log, sync, snapshot, execution, state, accounts, pool):
         table.close()
     return config
 
@@ -161,5 +164,9 @@ def render_config(
         "",
         "[state]",
         "history_heights = 0  # how far back eth_call and eth_getBalance can look; 0: all the way",
+        "",
+        "[pool]",
+        f"lifetime_s = {PoolLimits().lifetime_s}  # of transactions from others that cannot be executed",
+        f"journal = {json.dumps(PoolLimits().journal)}  # of our own clients' transactions; empty: none",
     )
     return "\n".join(lines) + "\n"

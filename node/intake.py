@@ -94,7 +94,11 @@ class Intake:
         with self._store.read() as view:
             rules = self._rules_at(view.head_height + 1)
             tx = decode_transaction(raw, rules.chain_id)
-            return tx, self._admit(tx, view, rules, self._clients)
+            try:
+                return tx, self._admit(tx, view, rules, self._clients, local=True)
+            except InvalidTransaction as error:
+                self._mempool.refuse(tx, error.reason)
+                raise
 
     def receive(self, node_key: bytes, raws: Sequence[bytes]) -> Taken:
         """Take what the pool takes of a peer's parcel, up to the first proof that does not hold."""
@@ -116,11 +120,11 @@ class Intake:
                     continue
         return Taken(taken, work)
 
-    def _admit(self, tx: Transaction, view: View, rules: Rules, allowance: Allowance) -> bool:
+    def _admit(self, tx: Transaction, view: View, rules: Rules, allowance: Allowance, *, local: bool = False) -> bool:
         if tx.private is not None and not allowance.has(1, self._now()):
             raise TooManyWrongProofs("too many wrong proofs: try again later")
         try:
-            executable = self._mempool.add(tx, view.state, rules, view.head)
+            executable = self._mempool.add(tx, view.state, rules, view.head, local=local)
         except InvalidProof:
             allowance.take(1, self._now())
             raise

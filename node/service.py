@@ -107,7 +107,7 @@ class Validator:
         self._restored = is_marked(config.directory)
         self._wal = open_log(config.directory, domain.genesis_hash, signer.node_key, self._store)
         self._clock = ChainClock(genesis, lambda: wall_ms() + config.clock_offset_ms)
-        self._mempool = Mempool()
+        self._mempool = Mempool(config.pool)
         self._pending_listeners: list[Callable[[Transaction], None]] = []
         self._intake = Intake(self._mempool, self._store, self._rule_book.rules_at, time.monotonic, self._tell_pending)
         self._application = Application(self._store, self._rule_book, self._clock, self._mempool.get, Loop(config.loop))
@@ -338,7 +338,7 @@ class Validator:
         self._replayed = {each.prepared.sealed.header.number: each for each in others}
         with self._store.read() as view:
             done = [tx for each in (first, *others) for tx in each.prepared.transactions]
-            self._mempool.commit(done, view.state, view.head)
+            self._mempool.commit(done, view.state, view.head, open_accounts=self._open_accounts)
         return first
 
     def _follow_members(self, now: Membership) -> None:

@@ -20,6 +20,7 @@ from privacy.envelopes import ANONYMOUS_TYPE, SHIELDED_TYPE, AnonymousCall, Shie
 SECP256K1_N = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 MAX_TRANSACTION_BYTES = 128 * 1024  # what Ethereum clients accept; a 24 kB contract takes 60 kB of init code at most
 MAX_NONCE = 2**64 - 2  # EIP-2681
+_WRONG_SIGNATURE = "invalid sender: invalid transaction v, r, s values"
 
 AccessList = tuple[tuple[bytes, tuple[int, ...]], ...]
 
@@ -70,8 +71,10 @@ def decode_transaction(raw: bytes, chain_id: int) -> Transaction:
     Raises:
         InvalidTransaction: malformed, of a type or chain that is not ours, or with an invalid signature.
     """
-    if not raw or len(raw) > MAX_TRANSACTION_BYTES:
-        raise InvalidTransaction(f"oversized data: expected 1 to {MAX_TRANSACTION_BYTES} bytes, found {len(raw)}")
+    if not raw:
+        raise InvalidTransaction("malformed transaction: no bytes")
+    if len(raw) > MAX_TRANSACTION_BYTES:
+        raise InvalidTransaction(f"oversized data: transaction size {len(raw)}, limit {MAX_TRANSACTION_BYTES}")
     try:
         if raw[0] >= 0xC0:
             return _decode_legacy(raw, chain_id)
@@ -179,7 +182,7 @@ def _access_list(item: rlp.Item) -> AccessList:
 
 def _check_chain(found: int, chain_id: int) -> None:
     if found != chain_id:
-        raise InvalidTransaction(f"invalid chain id for signer: have {found} want {chain_id}")
+        raise InvalidTransaction(f"invalid sender: invalid chain id for signer: have {found} want {chain_id}")
 
 
 def _signed(
@@ -213,10 +216,10 @@ def recover_sender(digest: bytes, y_parity: int, r: int, s: int) -> bytes:
         InvalidTransaction: values out of range, s in the upper half (EIP-2), or no such point.
     """
     if y_parity not in (0, 1) or not 0 < r < SECP256K1_N or not 0 < s <= SECP256K1_N // 2:
-        raise InvalidTransaction("invalid transaction v, r, s values")
+        raise InvalidTransaction(_WRONG_SIGNATURE)
     signature = r.to_bytes(32, "big") + s.to_bytes(32, "big") + bytes((y_parity,))
     try:
         key = PublicKey.from_signature_and_message(signature, digest, hasher=None)
     except Exception:  # coincurve raises a bare Exception for a point that is not on the curve
-        raise InvalidTransaction("invalid transaction v, r, s values") from None
+        raise InvalidTransaction(_WRONG_SIGNATURE) from None
     return keccak(key.format(compressed=False)[1:])[12:]

@@ -1,5 +1,7 @@
 """What waits to be committed."""
 
-from node.mempool.pool import Mempool, PoolRejected
+from node.mempool.index import PoolRejected
+from node.mempool.pool import Mempool
+from node.pool_config import PoolLimits
 
-__all__ = ["Mempool", "PoolRejected"]
+__all__ = ["Mempool", "PoolLimits", "PoolRejected"]

@@ -1,83 +1,50 @@
-"""The transaction pool: queues by sender and nonce, shares by sponsor.
+"""The transaction pool: queues by sender and nonce, rooms by sponsor.
 
 Gas is free, so room is what has to be shared: the pool is bounded for each member, however many accounts it vouches
-for, and the leader takes one transaction a share in turn. Accounts without a member (open devnets) share one share, and
+for, and the leader takes one transaction a room in turn. Accounts without a member (open devnets) share one room, and
 so do anonymous calls, and transfers of notes, whoever made them; each session of the private market has a small one.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from node.admission import Kind, Sponsor, check_admissible, check_payable, highest_cost, sponsor_of
+from contracts.layout import member_count
+from node.admission import Kind, Sponsor, check_admissible, highest_cost, sponsor_of
 from node.anonymity import check_current, key_images
 from node.chain.header import Header
 from node.chain.private import SignedCall
 from node.chain.transaction import InvalidTransaction, Transaction
+from node.mempool.account import AccountQueue, Waiting
+from node.mempool.dropped import Reason
+from node.mempool.index import PoolIndex, PoolRejected
+from node.mempool.limits import MAX_BYTES_OF_SESSIONS, MAX_PRIVATE_BYTES, MAX_SESSIONS, WITHOUT_ACCOUNT
+from node.mempool.order import in_turn
+from node.mempool.room import Rank, Room
+from node.pool_config import PoolLimits
 from node.rules import Rules
 from node.state import Account, StateReader
 
-MAX_PER_SENDER = 512  # also how far a nonce may be ahead: what a busy account sends in a few blocks
-MAX_PER_MEMBER = 4_096  # several full blocks of transfers
-MAX_BYTES_PER_MEMBER = 16 * 1024 * 1024
-MAX_ANONYMOUS = 256  # a ring's 64 members have one call each in two windows
-MAX_SHIELDED = 1_024  # several transfers a member
-MAX_PRIVATE_BYTES = 16 * 1024  # of one without an account: a large ring's offer has 3 kB, a transfer 4 kB
-MAX_PER_SESSION = 64  # a session sends some ten transactions in all
-MAX_BYTES_PER_SESSION = 1024 * 1024
-PRICE_BUMP_PERCENT = 10  # as Ethereum clients ask for a replacement
-WITHOUT_ACCOUNT = (Kind.ANONYMOUS, Kind.SHIELDED)
-
-BOUNDS = {
-    Kind.OPEN: (MAX_PER_MEMBER, MAX_BYTES_PER_MEMBER),
-    Kind.MEMBER: (MAX_PER_MEMBER, MAX_BYTES_PER_MEMBER),
-    Kind.SESSION: (MAX_PER_SESSION, MAX_BYTES_PER_SESSION),
-    Kind.ANONYMOUS: (MAX_ANONYMOUS, MAX_ANONYMOUS * MAX_PRIVATE_BYTES),
-    Kind.SHIELDED: (MAX_SHIELDED, MAX_SHIELDED * MAX_PRIVATE_BYTES),
-}
-"""Transactions and bytes of a share."""
-_WHO = {
-    Kind.OPEN: "accounts without a member",
-    Kind.MEMBER: "member",
-    Kind.SESSION: "session",
-    Kind.ANONYMOUS: "anonymous calls",
-    Kind.SHIELDED: "transfers of notes",
-}
+LIFETIMES_EVERY_S = 60.0  # how often all accounts are looked through for what has waited too long
+LOOKED_AT = 32  # accounts at a commit, in turn: whether somebody answers for them yet takes some 30 µs each
 
 
-class PoolRejected(InvalidTransaction):
-    """The pool does not take a transaction, in the words that Ethereum clients use."""
+class Mempool(PoolIndex):
+    """Admitted transactions, executable or waiting for an earlier nonce. Not thread-safe: one thread owns it.
 
+    Args:
+        limits: the operator's.
+        now: seconds of any steady clock.
+    """
 
-@dataclass(slots=True)
-class _Share:
-    """One sponsor's part of the pool."""
+    def __init__(self, limits: PoolLimits | None = None, now: Callable[[], float] = time.monotonic) -> None:
+        super().__init__(limits, now)
+        self._swept_s = now()
 
-    senders: dict[bytes, dict[int, Transaction]] = field(default_factory=dict)
-    count: int = 0
-    size: int = 0
+    # -- what comes
 
-
-class Mempool:
-    """Admitted transactions, executable or waiting for an earlier nonce. Not thread-safe: one thread owns it."""
-
-    def __init__(self) -> None:
-        self._shares: dict[Sponsor, _Share] = {}
-        self._by_hash: dict[bytes, Transaction] = {}
-        self._sponsor_of: dict[bytes, Sponsor] = {}
-        self._spends: dict[bytes, bytes] = {}  # key image -> hash of the transfer that shows it
-
-    def __len__(self) -> int:
-        """Return how many transactions wait."""
-        return len(self._by_hash)
-
-    def get(self, transaction_hash: bytes) -> Transaction | None:
-        """Return a waiting transaction by its hash."""
-        return self._by_hash.get(transaction_hash)
-
-    def add(self, tx: Transaction, state: StateReader, rules: Rules, parent: Header) -> bool:
+    def add(self, tx: Transaction, state: StateReader, rules: Rules, parent: Header, *, local: bool = False) -> bool:
         """Take a transaction; return whether it can be executed over `state` as things are.
 
         Args:
@@ -85,6 +52,7 @@ class Mempool:
             state: the committed head.
             rules: of the next height.
             parent: the committed head's header.
+            local: whether one of this node's own clients sent it.
 
         Raises:
             InvalidTransaction: no valid block could contain it.
@@ -92,29 +60,38 @@ class Mempool:
         """
         if tx.hash in self._by_hash:
             raise PoolRejected("already known")
+        self._members = self._members or member_count(state.storage)
         if tx.private is not None:
             self._check_private(tx)
         sponsor = check_admissible(tx, state, rules, parent)
-        account = state.account(tx.sender)
-        nonce, balance = (0, 0) if account is None else (account.nonce, account.balance)
-        check_payable(tx, balance)
-        if tx.nonce < nonce:
-            raise PoolRejected(f"nonce too low: next nonce {nonce}, tx nonce {tx.nonce}")
-        if tx.nonce >= nonce + MAX_PER_SENDER:
-            raise PoolRejected(f"nonce too far ahead: next nonce {nonce}, tx nonce {tx.nonce}, bound {MAX_PER_SENDER}")
+        held = state.account(tx.sender) or Account()
+        self._check_nonce(tx, held.nonce)
         self._move(tx.sender, sponsor)
-        share = self._shares.get(sponsor, _Share())
-        replaced = share.senders.get(tx.sender, {}).get(tx.nonce)
+        self._catch_up(tx.sender, held)
+        local = (local and not self.limits.no_locals) or tx.sender in self.limits.locals
+        account = self._accounts.get(tx.sender)
+        if account is None:
+            account = AccountQueue(tx.sender, sponsor, held.nonce, held.balance, local, self._now())
+        replaced = account.entries.get(tx.nonce)
         if replaced is not None:
-            _check_replacement(replaced, tx)
-        _check_room(share, sponsor, tx, replaced)
+            self._check_replacement(replaced, tx, local)
+        _check_payable(tx, account, replaced)
+        local = local or account.local
+        victims = self._places(tx, account, replaced, local)
+        for sender, nonce in victims:
+            self._evict(sender, nonce, tx)
         if replaced is not None:
-            self._remove(replaced)
-        self._put(tx, sponsor)
-        return self.pending_nonce(tx.sender, nonce) > tx.nonce
+            self._remove(replaced.tx)
+            self._note(replaced.tx, Reason.REPLACED, f"replaced by 0x{tx.hash.hex()}, of the same nonce", by=tx.hash)
+        return self._put(tx, sponsor, held, local)
+
+    def refuse(self, tx: Transaction, reason: str) -> None:
+        """Remember why a transaction of this node's own clients was not taken; not if it waits already."""
+        if tx.hash not in self._by_hash:
+            self._note(tx, Reason.REFUSED, reason)
 
     def executable(self, state: StateReader, parent: Header, *, open_accounts: bool = False) -> Iterator[Transaction]:
-        """Yield what can be executed over `state`, one transaction a share in turn, each sender's by nonce.
+        """Iterate over what can be executed over `state`, one transaction a room in turn, each sender's by nonce.
 
         A sender for whom nobody answers any more is passed over, unless the rules admit every account: what waits of it
         is no work.
@@ -124,115 +101,181 @@ class Mempool:
             parent: its header.
             open_accounts: whether the rules admit every account.
         """
-        turns = deque(
-            _in_order(sponsor, share.senders, state, parent, open_accounts)
-            for sponsor, share in sorted(self._shares.items())
-        )
-        while turns:
-            turn = turns.popleft()
-            tx = next(turn, None)
-            if tx is not None:
-                yield tx
-                turns.append(turn)
+        return in_turn(self._rooms, state, parent, open_accounts=open_accounts)
 
     def has_executable(self, state: StateReader, parent: Header, *, open_accounts: bool = False) -> bool:
         """Return whether anything can be executed over `state`."""
         return next(self.executable(state, parent, open_accounts=open_accounts), None) is not None
 
-    def pending_nonce(self, sender: bytes, nonce: int) -> int:
-        """Return the nonce after the sender's waiting transactions, `nonce` being that of the committed head."""
-        waiting = self._queue(sender)
-        while nonce in waiting:
-            nonce += 1
-        return nonce
+    # -- what leaves
 
-    def content(self) -> dict[bytes, dict[int, Transaction]]:
-        """Return what waits by sender and nonce, sorted."""
-        found = {sender: queue for share in self._shares.values() for sender, queue in share.senders.items()}
-        return {sender: dict(sorted(found[sender].items())) for sender in sorted(found)}
-
-    def commit(self, committed: Iterable[Transaction], state: StateReader, parent: Header) -> None:
-        """Drop what was committed, what has become stale with it, and what expired.
+    def commit(
+        self, committed: Iterable[Transaction], state: StateReader, parent: Header, *, open_accounts: bool = False
+    ) -> None:
+        """Drop what was committed, what has become stale with it, what expired, and what nobody answers for.
 
         Args:
             committed: the transactions of the new head, and of the heights before it that were committed with it.
             state: of the new head.
             parent: its header.
+            open_accounts: whether the rules admit every account.
         """
-        senders = set()
+        self._members = member_count(state.storage)
+        used: dict[tuple[bytes, int], bytes] = {}
         for tx in committed:
-            senders.add(tx.sender)
-            known = self._by_hash.get(tx.hash)
-            if known is not None:
-                self._remove(known)
-        for sender in sorted(senders):
-            account = state.account(sender)
-            nonce = 0 if account is None else account.nonce
-            for tx in [tx for slot, tx in self._queue(sender).items() if slot < nonce]:
-                self._remove(tx)
-        passing = [share for sponsor, share in self._shares.items() if sponsor.kind in (Kind.SESSION, *WITHOUT_ACCOUNT)]
-        waiting = [tx for share in passing for queue in share.senders.values() for tx in queue.values()]
-        for tx in waiting:
+            self.departures.forget(tx.hash)
+            if tx.sender in self._accounts:
+                used[tx.sender, tx.nonce] = tx.hash
+                if tx.hash in self._by_hash:
+                    self._remove(tx)
+        poor = [sender for room in self._rooms.values() for sender in room.poor]
+        for sender in sorted({*(sender for sender, _ in used), *poor}):
+            account = self._accounts.get(sender)
+            if account is not None:
+                self._refresh(account, state.account(sender) or Account(), used)
+        for tx in self._passing():
             if _is_over(tx, state, parent):
                 self._remove(tx)
+                self._note(tx, Reason.OVER, "no block can contain it any more: its window, session or expiry is past")
+        for account in self._next_in_turn():
+            sponsor = sponsor_of(account.sender, state, parent, open_accounts=open_accounts)
+            if sponsor is not None:
+                self._move(account.sender, sponsor)
+                continue
+            for tx in [entry.tx for entry in account.entries.values()]:
+                self._remove(tx)
+                self._note(tx, Reason.UNVOUCHED, "no member of the consortium vouches for its sender any more")
+        self._trim()
+        self.expire()
 
     def drop(self, tx: Transaction) -> None:
         """Drop a transaction that no block can contain."""
         if tx.hash in self._by_hash:
+            account = self._accounts[tx.sender]
             self._remove(tx)
+            self._note(tx, Reason.INVALID, "no block can contain it: it failed when a block was built")
+            self._cap(account)
+
+    def expire(self) -> None:
+        """Drop what others sent, cannot be executed, and whose account nothing came of for the lifetime."""
+        now_s = self._now()
+        if now_s - self._swept_s < LIFETIMES_EVERY_S:
+            return
+        self._swept_s = now_s
+        for account in list(self._accounts.values()):
+            if not account.local and now_s - account.active_s >= self.limits.lifetime_s:
+                for nonce in account.behind():
+                    tx = account.entries[nonce].tx
+                    self._remove(tx)
+                    self._note(tx, Reason.EXPIRED, f"not executable for {self.limits.lifetime_s} s")
+
+    # -- checks
 
     def _check_private(self, tx: Transaction) -> None:
         """Refuse, before its proofs are looked at, what has no place beside what waits: nothing of it is replaced."""
         if len(tx.raw) > MAX_PRIVATE_BYTES:
             raise PoolRejected(f"oversized data: {len(tx.raw)} bytes without an account, at most {MAX_PRIVATE_BYTES}")
-        if tx.sender in self._sponsor_of:
+        if tx.sender in self._accounts:
             raise PoolRejected(f"nullifier already used by a transaction that waits: sender 0x{tx.sender.hex()}")
         for image in key_images(tx):
             if image in self._spends:
                 raise PoolRejected(f"note already spent by a transaction that waits: key image 0x{image.hex()}")
         sponsor = Sponsor(Kind.ANONYMOUS if isinstance(tx.private, SignedCall) else Kind.SHIELDED)
-        _check_room(self._shares.get(sponsor, _Share()), sponsor, tx, None)
+        if not self._rooms.get(sponsor, Room()).has_room(self._bound(sponsor), len(tx.raw)):
+            raise self._full(sponsor)
 
-    def _move(self, sender: bytes, sponsor: Sponsor) -> None:
-        """Put what waits of a sender into the share of who answers for it now."""
-        before = self._sponsor_of.get(sender, sponsor)
-        if before == sponsor:
+    def _check_nonce(self, tx: Transaction, nonce: int) -> None:
+        if tx.nonce < nonce:
+            raise PoolRejected(f"nonce too low: next nonce {nonce}, tx nonce {tx.nonce}")
+        if tx.nonce >= nonce + self.limits.account_slots:
+            bound = self.limits.account_slots
+            raise PoolRejected(f"nonce too high: next nonce {nonce}, tx nonce {tx.nonce}, at most {bound} wait")
+
+    def _check_replacement(self, old: Waiting, new: Transaction, local: bool) -> None:
+        if not (old.tx.max_fee_per_gas or new.max_fee_per_gas):
+            # At price zero nothing can be raised. A peer took it from a client that had waited: clocks differ a little.
+            needed_s = self.limits.replace_free_s if local else self.limits.replace_free_s / 2
+            waited_s = self._now() - old.since_s
+            if waited_s < needed_s:
+                raise PoolRejected(
+                    f"replacement transaction underpriced: the waiting one has price zero too; raise the price, "
+                    f"or try again in {max(1, round(needed_s - waited_s))} s"
+                )
             return
-        waiting = list(self._queue(sender).values())
-        for tx in waiting:
+        for name in ("max_fee_per_gas", "max_priority_fee_per_gas"):
+            before, after = getattr(old.tx, name), getattr(new, name)
+            if after <= before or after < before * (100 + self.limits.price_bump) // 100:
+                raise PoolRejected(f"replacement transaction underpriced: {name} {after}, the waiting one has {before}")
+
+    def _places(
+        self, tx: Transaction, account: AccountQueue, replaced: Waiting | None, local: bool
+    ) -> list[tuple[bytes, int]]:
+        """Return (sender, nonce) of what makes place for a newcomer.
+
+        Raises:
+            PoolRejected: nothing may.
+        """
+        ready = tx.nonce <= account.next_nonce
+        sponsor, size, count = account.sponsor, len(tx.raw), 1
+        own: list[tuple[bytes, int]] = []
+        if replaced is not None:
+            size, count = size - len(replaced.tx.raw), 0
+        elif not ready and account.queued >= self.limits.account_queue:
+            furthest = max(account.entries)
+            if tx.nonce > furthest:
+                raise PoolRejected(
+                    f"account limit exceeded: pooled {len(account.entries)} txs, {account.queued} queued"
+                )
+            size, count = size - len(account.entries[furthest].tx.raw), 0
+            own = [(tx.sender, furthest)]
+        room, bound = self._rooms.get(sponsor, Room()), self._bound(sponsor)
+        if sponsor.kind is Kind.SESSION and not self._sessions.has_room(
+            (MAX_SESSIONS, MAX_BYTES_OF_SESSIONS), size, count=count
+        ):
+            raise self._full(sponsor)
+        if room.has_room(bound, size, count=count):
+            return own
+        if own or sponsor.kind in WITHOUT_ACCOUNT:
+            raise self._full(sponsor)
+        victims = room.victims(bound, size, count, Rank(2 * ready + local), tx)
+        if not victims:
+            raise self._full(sponsor)
+        return victims
+
+    # -- commits
+
+    def _catch_up(self, sender: bytes, held: Account) -> None:
+        """Follow a head whose commit the pool has not heard of yet: what it has below the nonce is committed there."""
+        account = self._accounts.get(sender)
+        if account is not None:
+            for nonce in [nonce for nonce in account.entries if nonce < held.nonce]:
+                self._remove(account.entries[nonce].tx)
+            self._follow(account, held.nonce, held.balance)
+
+    def _refresh(self, account: AccountQueue, held: Account, used: Mapping[tuple[bytes, int], bytes]) -> None:
+        for nonce in sorted(nonce for nonce in account.entries if nonce < held.nonce):
+            tx = account.entries[nonce].tx
             self._remove(tx)
-        for tx in waiting:
-            if _has_room(self._shares.get(sponsor, _Share()), sponsor, len(tx.raw)):
-                self._put(tx, sponsor)
+            by = used.get((tx.sender, nonce))
+            what = f"0x{by.hex()}, which was committed" if by is not None else "a committed transaction"
+            self._note(tx, Reason.STALE, f"its nonce {nonce} was used by {what}", by=by)
+        self._follow(account, held.nonce, held.balance)
 
-    def _put(self, tx: Transaction, sponsor: Sponsor) -> None:
-        share = self._shares.setdefault(sponsor, _Share())
-        share.senders.setdefault(tx.sender, {})[tx.nonce] = tx
-        share.count += 1
-        share.size += len(tx.raw)
-        self._by_hash[tx.hash] = tx
-        self._sponsor_of[tx.sender] = sponsor
-        self._spends.update(dict.fromkeys(key_images(tx), tx.hash))
+    def _passing(self) -> list[Transaction]:
+        """Return what may be over with any block: it is of a session, or without an account."""
+        rooms = [room for sponsor, room in self._rooms.items() if sponsor.kind in (Kind.SESSION, *WITHOUT_ACCOUNT)]
+        return [entry.tx for room in rooms for queue in room.accounts.values() for entry in queue.entries.values()]
 
-    def _queue(self, sender: bytes) -> dict[int, Transaction]:
-        sponsor = self._sponsor_of.get(sender)
-        return {} if sponsor is None else self._shares[sponsor].senders.get(sender, {})
-
-    def _remove(self, tx: Transaction) -> None:
-        sponsor = self._sponsor_of[tx.sender]
-        share = self._shares[sponsor]
-        queue = share.senders[tx.sender]
-        del queue[tx.nonce]
-        del self._by_hash[tx.hash]
-        for image in key_images(tx):
-            self._spends.pop(image, None)
-        share.count -= 1
-        share.size -= len(tx.raw)
-        if not queue:
-            del share.senders[tx.sender]
-            del self._sponsor_of[tx.sender]
-        if not share.count:
-            del self._shares[sponsor]
+    def _next_in_turn(self) -> list[AccountQueue]:
+        """Return the accounts that are looked at now: a few, in turn."""
+        found: list[AccountQueue] = []
+        for _ in range(min(LOOKED_AT, len(self._turn))):
+            sender, _ = self._turn.popitem(last=False)
+            self._turn[sender] = None
+            account = self._accounts[sender]
+            if account.sponsor.kind is Kind.MEMBER:
+                found.append(account)
+        return found
 
 
 def _is_over(tx: Transaction, state: StateReader, parent: Header) -> bool:
@@ -246,41 +289,21 @@ def _is_over(tx: Transaction, state: StateReader, parent: Header) -> bool:
     return False
 
 
-def _has_room(share: _Share, sponsor: Sponsor, size: int) -> bool:
-    count, total = BOUNDS[sponsor.kind]
-    return share.count < count and share.size + size <= total
+def _check_payable(tx: Transaction, account: AccountQueue, replaced: Waiting | None) -> None:
+    """Check that the sender can pay for a transaction, and for it together with what is executable of it already.
 
-
-def _check_room(share: _Share, sponsor: Sponsor, tx: Transaction, replaced: Transaction | None) -> None:
-    count, size = (0, 0) if replaced is None else (1, len(replaced.raw))
-    after = _Share({}, share.count - count, share.size - size)
-    if not _has_room(after, sponsor, len(tx.raw)):
-        who = _WHO[sponsor.kind] + (f" 0x{sponsor.account.hex()}" if sponsor.account else "")
-        raise PoolRejected(f"txpool is full: {share.count} transactions, {share.size} bytes of {who} wait")
-
-
-def _check_replacement(old: Transaction, new: Transaction) -> None:
-    for name in ("max_fee_per_gas", "max_priority_fee_per_gas"):
-        before, after = getattr(old, name), getattr(new, name)
-        if after * 100 < before * (100 + PRICE_BUMP_PERCENT) or after == before:
-            raise PoolRejected(f"replacement transaction underpriced: {name} {after}, the waiting one has {before}")
-
-
-def _in_order(
-    sponsor: Sponsor, queues: dict[bytes, dict[int, Transaction]], state: StateReader, parent: Header, opened: bool
-) -> Iterator[Transaction]:
-    """Yield one share's executable transactions, one a sender in turn; those without an account as they came."""
-    turns: deque[tuple[bytes, int, int]] = deque()
-    for sender in list(queues) if sponsor.kind in WITHOUT_ACCOUNT else sorted(queues):
-        if sponsor.kind in WITHOUT_ACCOUNT or sponsor_of(sender, state, parent, open_accounts=opened) is not None:
-            account = state.account(sender) or Account()
-            turns.append((sender, account.nonce, account.balance))
-    while turns:
-        sender, nonce, balance = turns.popleft()
-        tx = queues[sender].get(nonce)
-        if tx is None:
-            continue
-        balance -= highest_cost(tx)
-        if balance >= 0:
-            yield tx
-            turns.append((sender, nonce + 1, balance))
+    Raises:
+        PoolRejected: it cannot, in go-ethereum's words.
+    """
+    cost, balance, spent = highest_cost(tx), account.balance, account.spent
+    short = "insufficient funds for gas * price + value"
+    if balance < cost:
+        raise PoolRejected(f"{short}: balance {balance}, tx cost {cost}, overshot {cost - balance}")
+    if replaced is not None and replaced.tx.nonce < account.next_nonce:
+        bump = cost - highest_cost(replaced.tx)
+        if balance < spent + bump:
+            over = spent + bump - balance
+            raise PoolRejected(f"{short}: balance {balance}, queued cost {spent}, tx bumped {bump}, overshot {over}")
+    elif balance < spent + cost:
+        over = spent + cost - balance
+        raise PoolRejected(f"{short}: balance {balance}, queued cost {spent}, tx cost {cost}, overshot {over}")

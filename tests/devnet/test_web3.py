@@ -174,7 +174,7 @@ def _old_nonce(w3: Any) -> Any:
         (_too_dear, "insufficient funds"),
         (_old_nonce, "nonce too low"),
         (lambda w3: w3.eth.send_raw_transaction("0xf80102"), "malformed transaction"),
-        (lambda w3: w3.eth.send_raw_transaction("0x"), "expected 1 to"),
+        (lambda w3: w3.eth.send_raw_transaction("0x"), "malformed transaction"),
         (lambda w3: w3.eth.send_raw_transaction("0x03c0"), "transaction type not supported"),
     ],
 )

@@ -10,7 +10,7 @@ from node.admission import Kind
 from node.chain.header import Header
 from node.chain.transaction import InvalidTransaction, Transaction
 from node.mempool import Mempool, PoolRejected
-from node.mempool import pool as bounds
+from node.mempool import limits as bounds
 from node.rules import Rules
 from privacy import envelopes
 from tests.execution.signing import signed
@@ -94,7 +94,7 @@ def test_rooms_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(PoolRejected, match="oversized data"):
         add(pool, large)
     assert len(pool) == 6
-    monkeypatch.setattr(bounds, "check_admissible", None)  # proofs are not looked at if there is no room
+    monkeypatch.setattr("node.mempool.pool.check_admissible", None)  # proofs are not looked at if there is no room
     for tx in (CALLS[2], TRANSFERS[2]):
         with pytest.raises(PoolRejected, match="txpool is full"):
             add(pool, tx)

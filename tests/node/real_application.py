@@ -159,7 +159,7 @@ class RealApplication:
         """Commit a block; durable on return."""
         done = self._application.commit(body, certificate)
         with self.store.read() as view:
-            self._mempool.commit(done.transactions, view.state, view.head)
+            self._mempool.commit(done.transactions, view.state, view.head, open_accounts=True)
 
     def holds(self, transaction: bytes) -> bool:
         """Whether a raw transaction is committed."""

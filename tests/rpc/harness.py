@@ -64,7 +64,7 @@ class LocalBackend:
         rules = self.rule_book.rules_at(0)
         transaction = decode_transaction(raw, rules.chain_id)
         with self.store.read() as view:
-            self.mempool.add(transaction, view.state, rules, view.head)
+            self.mempool.add(transaction, view.state, rules, view.head, local=True)
         for listener in list(self._pending):
             listener(transaction)
         if self.mining:
@@ -79,7 +79,7 @@ class LocalBackend:
         header = built.sealed.header
         self.chain.application.commit(built.body, self._certificate(header.number, header.hash))
         with self.store.read() as view:
-            self.mempool.commit(built.transactions, view.state, view.head)
+            self.mempool.commit(built.transactions, view.state, view.head, open_accounts=True)
         for listener in list(self._heads):
             listener(header.number)
         return header.number

@@ -204,7 +204,7 @@ def test_refused_transactions_say_what_clients_match_on(w3: Any, node: RunningNo
         assert error["code"] == -32000
         return str(error["message"])
 
-    assert send(chainId=1).startswith("invalid chain id for signer")
+    assert send(chainId=1).startswith("invalid sender: invalid chain id for signer: have 1 want 2016")
     assert send(value=10**30).startswith("insufficient funds for gas * price + value")
     assert send(gas=20_000).startswith("intrinsic gas too low")
     assert send() == ""
