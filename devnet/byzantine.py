@@ -195,9 +195,10 @@ def _two_minded(alternatives: Alternatives) -> type[service.Validator]:
             candidates = self._candidates()
             try:
                 first, second = await self._in_chain_thread(
+                    "build",
                     lambda: tuple(
                         self._application.build(effect.height, each) for each in (candidates, candidates[:-1])
-                    )
+                    ),
                 )
             except BlockRefused:
                 return

@@ -22,6 +22,10 @@ class BlockBudget:
         self.transactions = FIRST
         self._busy_since_s: float | None = None
 
+    def waited_s(self, now_s: float) -> float:
+        """Return how long something has waited for the open height; 0 if nothing does."""
+        return 0.0 if self._busy_since_s is None else max(0.0, now_s - self._busy_since_s)
+
     def work(self, now_s: float) -> None:
         """Something waits for the open height; telling it again does nothing."""
         if self._busy_since_s is None:

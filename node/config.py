@@ -32,7 +32,7 @@ class NodeConfig:
     `p2p_dial` says where to reach members behind a forward, by node key, whatever end point they gave;
     `clock_offset_ms` is added to the machine's clock; `loop` runs the opcodes; `history_heights` is how far behind
     the head the state can be read, 0 for all the way. `keystores` are the accounts that a devnet's node signs for, and
-    `keystores_passphrase_file` opens them all.
+    `keystores_passphrase_file` opens them all. `metrics_listen` serves /metrics in the RPC's stead.
     """
 
     directory: Path
@@ -54,6 +54,7 @@ class NodeConfig:
     keystores: tuple[Path, ...] = ()
     keystores_passphrase_file: Path | None = None
     pool: PoolLimits = field(default_factory=PoolLimits)
+    metrics_listen: tuple[str, int] | None = None
 
 
 def load_config(path: Path) -> NodeConfig:
@@ -73,6 +74,7 @@ def load_config(path: Path) -> NodeConfig:
     node, p2p, rpc, log = top.table("node"), top.table("p2p"), top.table("rpc"), top.table("log", {})
     sync, snapshot, execution = top.table("sync", {}), top.table("snapshot", {}), top.table("execution", {})
     state, accounts, pool = top.table("state", {}), top.table("accounts", {}), top.table("pool", {})
+    metrics = top.table("metrics", {})
     passphrase_file = node.text("passphrase_file", "")
     accounts_passphrase_file = accounts.text("passphrase_file", "")
     config = NodeConfig(
@@ -95,8 +97,9 @@ def load_config(path: Path) -> NodeConfig:
         keystores=tuple(base / name for name in accounts.strings("keystores", [])),
         keystores_passphrase_file=base / accounts_passphrase_file if accounts_passphrase_file else None,
         pool=read_pool(pool),
+        metrics_listen=metrics.endpoint("listen") if metrics.text("listen", "") else None,
     )
-    for table in (top, node, p2p, rpc, log, sync, snapshot, execution, state, accounts, pool):
+    for table in (top, node, p2p, rpc, log, sync, snapshot, execution, state, accounts, pool, metrics):
         table.close()
     return config
 
@@ -168,5 +171,8 @@ def render_config(
         "[pool]",
         f"lifetime_s = {PoolLimits().lifetime_s}  # of transactions from others that cannot be executed",
         f"journal = {json.dumps(PoolLimits().journal)}  # of our own clients' transactions; empty: none",
+        "",
+        "[metrics]",
+        'listen = ""  # HOST:PORT for /metrics; empty: on the RPC',
     )
     return "\n".join(lines) + "\n"

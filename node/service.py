@@ -10,7 +10,7 @@ import asyncio
 import logging
 import signal
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import Any, TypeVar
@@ -27,7 +27,7 @@ from node.budget import MOST, BlockBudget
 from node.chain.assembly import hash_of_body, join_body, split_body
 from node.chain.transaction import InvalidTransaction, Transaction
 from node.clock import ChainClock, wall_ms
-from node.config import CONFIG_NAME, DATABASE_NAME, SNAPSHOTS_NAME, NodeConfig
+from node.config import CONFIG_NAME, DATABASE_NAME, SNAPSHOTS_NAME, WAL_NAME, NodeConfig
 from node.driver.compact import BodyFormat
 from node.driver.driver import Driver, DriverConfig
 from node.driver.events import (
@@ -56,6 +56,16 @@ from node.intake import Intake
 from node.keys import load_key, read_passphrase
 from node.membership import Membership, membership
 from node.mempool import Mempool
+from node.metrics import (
+    ConsensusMetrics,
+    ExecutionMetrics,
+    Metrics,
+    Observed,
+    TimedLog,
+    unready,
+    watch_loop,
+    watch_node,
+)
 from node.p2p import Channel, NetworkIdentity, Offence, PeerNetwork
 from node.parsing import ConfigError
 from node.ports import LoopClock, PeerTransport, StoreArchive
@@ -107,6 +117,9 @@ class Validator:
         self._restored = is_marked(config.directory)
         self._wal = open_log(config.directory, domain.genesis_hash, signer.node_key, self._store)
         self._clock = ChainClock(genesis, lambda: wall_ms() + config.clock_offset_ms)
+        self._metrics = Metrics()
+        self._rounds = ConsensusMetrics(self._metrics, self._clock.now_s)
+        self._executed = ExecutionMetrics(self._metrics)
         self._mempool = Mempool(config.pool)
         self._pending_listeners: list[Callable[[Transaction], None]] = []
         self._intake = Intake(self._mempool, self._store, self._rule_book.rules_at, time.monotonic, self._tell_pending)
@@ -148,17 +161,21 @@ class Validator:
             validators=acting,
             clock=self._timers,
             transport=PeerTransport(self._network),
-            log=self._wal,
+            log=TimedLog(self._metrics, self._wal),
             signer=signer,
             archive=StoreArchive(self._store),
             restored=self._restored,
             source=self._waiting,
+            watch=self._rounds.observe,
         )
         host, port = config.rpc_listen
         shelf = Shelf(config.directory / SNAPSHOTS_NAME)
         self._snapshotter = Snapshotter(self._store, shelf, config.snapshot_every_heights)
-        self._rpc = RpcServer(self, RpcConfig(host=host, port=port, hosts=config.rpc_hosts), shelf=shelf)
+        rpc_config = RpcConfig(host=host, port=port, hosts=config.rpc_hosts, metrics_listen=config.metrics_listen)
+        self._rpc = RpcServer(self, rpc_config, shelf=shelf, metrics=self._metrics)
         self._follower = Follower(config.sync_urls, self) if config.sync_urls else None
+        self._observed = self._observe()
+        watch_node(self._metrics, self._observed)
         self._chain_thread = ThreadPoolExecutor(1, thread_name_prefix="chain")
         self._tasks: set[asyncio.Task[None]] = set()
         self._head_listeners: list[Callable[[int], None]] = [self._snapshotter.on_head]
@@ -175,6 +192,7 @@ class Validator:
             GridpactError: a port is taken, or the node had to stop because it could not go on safely.
         """
         following: asyncio.Task[None] | None = None
+        watching = asyncio.create_task(watch_loop(self._metrics))
         try:
             self._chain_thread.submit(proofs.warm)
             await self._listen()
@@ -191,6 +209,7 @@ class Validator:
             following = self._follow()
             await self._stop.wait()
         finally:
+            watching.cancel()
             if following is not None:
                 following.cancel()
             await self._close()
@@ -253,8 +272,10 @@ class Validator:
                     position = (self._driver.height, self._driver.view)
                     asyncio.get_running_loop().call_later(delay_s, self._remind, position)
                 case ReportEvidence():
+                    self._rounds.equivocations.inc()
                     self._reporter.found(effect, self._driver.height, self._driver.validators, self._node_key)
                 case Reject(sender, reason):
+                    self._rounds.rejected_messages.inc()
                     self._network.complain(sender.hex()[:16], reason)
 
     def _spawn(self, coroutine: Any) -> None:
@@ -268,13 +289,14 @@ class Validator:
             log.critical("cannot go on", exc_info=task.exception())
             self.stop(task.exception())
 
-    async def _in_chain_thread(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._chain_thread, work)
+    async def _in_chain_thread(self, stage: str, work: Callable[[], T]) -> T:
+        timed = self._executed.timed(stage, work)
+        return await asyncio.get_running_loop().run_in_executor(self._chain_thread, timed)
 
     async def _build(self, effect: BuildProposal) -> None:
         candidates = self._candidates()[: self._budget.transactions]
         try:
-            built = await self._in_chain_thread(lambda: self._application.build(effect.height, candidates))
+            built = await self._in_chain_thread("build", lambda: self._application.build(effect.height, candidates))
         except BlockRefused:
             return  # the head has moved on meanwhile; nobody waits for this proposal any more
         for tx in built.left_out:
@@ -284,7 +306,7 @@ class Validator:
     async def _execute(self, effect: Execute) -> None:
         reason = ""
         try:
-            await self._in_chain_thread(lambda: self._application.execute(effect.body, voting=True))
+            await self._in_chain_thread("execute", lambda: self._application.execute(effect.body, voting=True))
         except BlockRefused as error:
             reason = error.reason
             log.warning("invalid proposal", extra={"height": effect.height, "view": effect.view, "reason": reason})
@@ -312,6 +334,9 @@ class Validator:
                 "hash": effect.block_hash,
             },
         )
+        header = done.prepared.sealed.header
+        self._rounds.committing(header.timestamp)
+        self._executed.committed(done.prepared.transactions, header.gas_used)
         self._budget.committed(
             time.monotonic(),
             transactions=len(done.prepared.transactions),
@@ -334,7 +359,7 @@ class Validator:
     async def _replay(self, effect: CommitBlock) -> Replayed:
         """Commit a block, and with it those at hand that follow: a node that catches up waits for the disk once."""
         blocks = [CertifiedBlock(effect.body, effect.certificate), *self._driver.fetched]
-        first, *others = await self._in_chain_thread(lambda: self._application.replay(blocks, self._domain))
+        first, *others = await self._in_chain_thread("commit", lambda: self._application.replay(blocks, self._domain))
         self._replayed = {each.prepared.sealed.header.number: each for each in others}
         with self._store.read() as view:
             done = [tx for each in (first, *others) for tx in each.prepared.transactions]
@@ -474,6 +499,26 @@ class Validator:
     def status(self) -> NodeStatus:
         """Return how this validator is doing."""
         return NodeStatus(self._node_key, self._driver.view, None)
+
+    def unready(self) -> Iterable[str]:
+        """Yield the reasons why this node is of no use to clients just now."""
+        return unready(self._observed)
+
+    def _observe(self) -> Observed:
+        return Observed(
+            node_key=self._node_key,
+            chain_id=self._genesis.chain_id,
+            wal=self._config.directory / WAL_NAME,
+            driver=self._driver,
+            store=self._store,
+            mempool=self._mempool,
+            network=self._network,
+            members=lambda: self._membership.members,
+            chain_time_s=self._clock.now_s,
+            work_waiting_s=lambda: self._budget.waited_s(time.monotonic()),
+            target_height=lambda: self.status().target_height,
+            follows=lambda: self._follower is not None and self._follower.answered,
+        )
 
     def peers(self) -> Sequence[PeerStatus]:
         """Return the other validators."""

@@ -37,7 +37,7 @@ from consensus.codec import (
 from consensus.core import step
 from consensus.inputs import Committed, Input, Received, Signed, Started
 from consensus.messages import Body, CertifiedBlock, Message, Proposal, Record, ViewChange
-from consensus.state import VIEW_HORIZON, Config, Recollection, Stage, recover
+from consensus.state import VIEW_HORIZON, Config, Recollection, Stage, State, recover
 from consensus.types import Domain, Height, SignedVote, ValidatorSet, View
 from node.driver.compact import Ask, Assembled, BodyFormat, Compact, Outcome
 from node.driver.compact_messages import decode_compact, is_compact
@@ -85,6 +85,7 @@ class Driver:
         validators: the validators of `height`.
         restored: whether older data were put back since it last voted: it then abstains until that is safe.
         source: the pool, from which compact proposals are put together; without it proposals travel whole.
+        watch: told every input when what follows from it is durable and sent, and the state that it led to: to look at.
     """
 
     def __init__(
@@ -100,12 +101,14 @@ class Driver:
         archive: Archive,
         restored: bool = False,
         source: TransactionSource | None = None,
+        watch: Callable[[Input, State], None] | None = None,
     ) -> None:
         self._clock = clock
         self._transport = transport
         self._log = log
         self._signer = signer
         self._archive = archive
+        self._watch = watch
         self._max_body_bytes = config.max_body_bytes
         records = [decode_record(raw, max_body_bytes=MAX_RECORD_BODY_BYTES) for raw in log.records()]
         signer.restore(vote.vote for vote in map(_own_vote, records) if vote is not None)
@@ -245,7 +248,10 @@ class Driver:
             self._compact.advance(self._state.height)
         if records:
             self._log.append([encode_record(record) for record in records])
-        return [effect for action in leaving for effect in self._leave(action)]
+        effects = [effect for action in leaving for effect in self._leave(action)]
+        if self._watch is not None:
+            self._watch(event, self._state)
+        return effects
 
     def _step(self, event: Input) -> list[Action]:
         self._state, actions = step(self._state, event)

@@ -25,6 +25,7 @@ from node.p2p.certificates import LEAF_LIFETIME, UnknownPeer, make_context, peer
 from node.p2p.frames import MAX_FRAME_BYTES, WIRE_MAJOR, Channel, Hello, InvalidFrame, decode_hello
 from node.p2p.gate import Gate
 from node.p2p.peer import Peer, PeerInfo, Socket
+from node.p2p.traffic import Traffic
 
 KEEPALIVE_S = 15.0  # a connection that has not become a WebSocket by then is closed
 HANDSHAKE_S = 5.0  # TLS, WebSocket and hello together
@@ -90,6 +91,7 @@ class PeerNetwork:
         self._now = now
         self._hello = Hello(WIRE_MAJOR, identity.chain_id, identity.genesis_hash, SOFTWARE)
         self._peers: dict[bytes, Peer] = {}
+        self.traffic = Traffic()
         self._dialling: dict[bytes, asyncio.Task[None]] = {}
         self._complaints: dict[str, float] = {}
         self._contexts: tuple[ssl.SSLContext, ssl.SSLContext] | None = None
@@ -172,6 +174,11 @@ class PeerNetwork:
         """Return the live connections, sorted by node key."""
         return [self._peers[key].info for key in sorted(self._peers)]
 
+    @property
+    def known(self) -> int:
+        """How many others are trusted."""
+        return len(self._members)
+
     # -- TLS
 
     def _context(self, *, server: bool) -> ssl.SSLContext:
@@ -217,6 +224,7 @@ class PeerNetwork:
             try:
                 await self._dial_once(node_key)
             except Exception as error:  # whatever a peer does must not end the task that dials it
+                self.traffic.failed_dials += 1
                 host, port = self._members[node_key]
                 self.complain(f"{host}:{port}", f"cannot connect: {type(error).__name__}: {error}")
                 if _is_absence(error):
@@ -262,7 +270,7 @@ class PeerNetwork:
             return
         if self._gate is not None and accepted is not None:
             self._gate.known(accepted)
-        peer = Peer(node_key, socket, remote, dialled=accepted is None)
+        peer = Peer(node_key, socket, remote, self.traffic, dialled=accepted is None)
         old = self._peers.get(node_key)
         self._peers[node_key] = peer
         if old is not None:

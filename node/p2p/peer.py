@@ -17,6 +17,7 @@ from aiohttp import web
 
 from node.p2p.allowance import Allowance
 from node.p2p.frames import MAX_MESSAGES, Channel, InvalidFrame, Offence, decode_frame, encode_frame
+from node.p2p.traffic import Traffic
 
 QUEUE_BYTES = {
     Channel.CONSENSUS: 32 * 1024 * 1024,  # a few of the largest messages: beyond that the peer is too slow
@@ -72,10 +73,11 @@ class _Queue:
 class Peer:
     """Sends what is queued, consensus first, and hands on what arrives, until the connection ends."""
 
-    def __init__(self, node_key: bytes, socket: Socket, remote: str, *, dialled: bool) -> None:
+    def __init__(self, node_key: bytes, socket: Socket, remote: str, traffic: Traffic, *, dialled: bool) -> None:
         self.node_key = node_key
         self._socket = socket
         self._remote = remote
+        self._traffic = traffic
         self._dialled = dialled
         self._queues = {channel: _Queue(QUEUE_BYTES[channel]) for channel in Channel}
         self._wake = asyncio.Event()
@@ -98,6 +100,7 @@ class Peer:
         """Queue a message; False if the queue is full, and the message dropped."""
         if not self._queues[channel].put(payload):
             self._dropped += 1
+            self._traffic.dropped += 1
             return False
         self._wake.set()
         return True
@@ -148,6 +151,7 @@ class Peer:
                     return batch
                 batch.append((channel, queue.take()))
                 size += len(batch[-1][1])
+                self._traffic.sent[channel].add(len(batch[-1][1]))
         return batch
 
     async def _receive_all(self, on_message: Callable[[bytes, Channel, bytes], None]) -> str:
@@ -164,6 +168,7 @@ class Peer:
                 await self.close("too much a second")
                 return f"sent more than {RATE_BYTES} bytes or {RATE_MESSAGES} messages a second"
             for number, (channel, payload) in enumerate(messages, start=1):
+                self._traffic.received[channel].add(len(payload))
                 try:
                     on_message(self.node_key, channel, payload)
                 except Offence as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -76,6 +76,9 @@ class Backend(Protocol):
 
     def status(self) -> NodeStatus:
         """Return how this validator is doing."""
+
+    def unready(self) -> Iterable[str]:
+        """Yield the reasons why this node is of no use to clients just now, a line each; none if it is."""
 
     def peers(self) -> Sequence[PeerStatus]:
         """Return the other validators."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -20,6 +21,13 @@ log = logging.getLogger("rpc")
 
 TakeTokens = Callable[[int], bool]
 """Asks a connection's rate limit for so many requests."""
+
+Observe = Callable[[str | None, int | None, float], None]
+"""Told every answer: the method (None if there is none of that name), the error's code (None for a result), seconds."""
+
+
+def _observe_nothing(_method: str | None, _code: int | None, _duration_s: float) -> None:
+    """Count nothing."""
 
 
 def all_methods() -> MethodTable:
@@ -39,12 +47,14 @@ class Dispatcher:
         max_batch: requests in a batch.
         max_response_bytes: of all answers to one message together.
         timeout_s: for one request.
+        observe: told every answer.
     """
 
     methods: MethodTable
     max_batch: int
     max_response_bytes: int
     timeout_s: float
+    observe: Observe = _observe_nothing
 
     async def answer(self, raw: bytes | str, context: Context, take: TakeTokens) -> str | None:
         """Return the answer to a message as JSON; None if it holds nothing but notifications.
@@ -70,7 +80,9 @@ class Dispatcher:
 
     async def _answer(self, entry: Request | Malformed, context: Context, room: int) -> str | None:
         if isinstance(entry, Malformed):
+            self.observe(None, entry.error.code, 0.0)
             return encode_error(entry.id, entry.error)
+        started, code = time.perf_counter(), None
         try:
             if room <= 0:
                 raise RpcError(RESPONSE_TOO_LARGE, f"response too large: at most {self.max_response_bytes} bytes")
@@ -78,7 +90,10 @@ class Dispatcher:
             if len(answer) > room:
                 raise RpcError(RESPONSE_TOO_LARGE, f"response too large: at most {self.max_response_bytes} bytes")
         except RpcError as error:
+            code = error.code
             answer = encode_error(entry.id, error)
+        name = entry.method if entry.method in self.methods else None
+        self.observe(name, code, time.perf_counter() - started)
         return None if entry.notification else answer
 
     async def _run(self, request: Request, context: Context) -> str:

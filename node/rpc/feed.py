@@ -92,6 +92,10 @@ class Feed:
             await asyncio.gather(self._task, return_exceptions=True)
             self._task = None
 
+    def __len__(self) -> int:
+        """Return how many subscriptions there are."""
+        return len(self._subscriptions)
+
     @property
     def head(self) -> int:
         """The newest height that was heard of."""

@@ -100,6 +100,10 @@ class MethodTable:
             raise RpcError(METHOD_NOT_FOUND, f"the method {shown(name)[1:-1]} does not exist/is not available")
         return method
 
+    def __contains__(self, name: str) -> bool:
+        """Return whether there is a method of this name."""
+        return name in self._methods
+
     def __iter__(self) -> Iterator[Method]:
         """Iterate over the methods by name."""
         return iter(sorted(self._methods.values(), key=lambda method: method.name))

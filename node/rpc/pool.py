@@ -73,6 +73,21 @@ class ReadPool:
         self._bound = readers + max_waiting
         self._reads = 0
 
+    @property
+    def size(self) -> int:
+        """How many processes there are at most."""
+        return len(self._processes)
+
+    @property
+    def busy(self) -> int:
+        """How many of them are reading, or starting."""
+        return len(self._processes) - len(self._idle)
+
+    @property
+    def waiting(self) -> int:
+        """How many reads wait for one."""
+        return len(self._waiting)
+
     async def run(self, function: Callable[[Reader, *Ts], T], *args: *Ts) -> T:
         """Return `function(reader, *args)`, with everything that is committed now in sight.
 

@@ -15,6 +15,7 @@ from aiohttp import WSCloseCode, hdrs, web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from node.errors import GridpactError
+from node.metrics.registry import Metrics
 from node.rpc.backend import Backend
 from node.rpc.context import Context
 from node.rpc.dispatch import Dispatcher, all_methods
@@ -22,7 +23,9 @@ from node.rpc.errors import INVALID_REQUEST, LIMIT_EXCEEDED, RpcError
 from node.rpc.feed import Feed
 from node.rpc.filters import FilterTable
 from node.rpc.limits import RateLimits
+from node.rpc.metrics import RpcMetrics, watch_server
 from node.rpc.pool import ReadPool
+from node.rpc.probes import Probes
 from node.rpc.protocol import encode_error
 from node.rpc.reads import BlockCache, ReadOrder
 from node.rpc.session import MAX_QUEUED_BYTES, Session
@@ -55,6 +58,7 @@ class RpcConfig:
         timeout_s: for one request.
         max_read_s: for what one request reads at once; at most as long as a read transaction may live.
         max_queued_bytes: waiting for one slow WebSocket.
+        metrics_listen: where the metrics are served, (host, port), instead of beside JSON-RPC; None for beside it.
     """
 
     host: str = "127.0.0.1"
@@ -71,6 +75,7 @@ class RpcConfig:
     timeout_s: float = 30.0
     max_read_s: float = 5.0
     max_queued_bytes: int = MAX_QUEUED_BYTES
+    metrics_listen: tuple[str, int] | None = None
 
 
 class RpcListenError(GridpactError):
@@ -89,15 +94,23 @@ class RpcServer:
         backend: the node.
         config: where, for whom, how much.
         shelf: the snapshots to serve to newcomers, if any.
+        metrics: of the node; the server adds its own.
     """
 
-    def __init__(self, backend: Backend, config: RpcConfig, shelf: Shelf | None = None) -> None:
+    def __init__(
+        self, backend: Backend, config: RpcConfig, shelf: Shelf | None = None, metrics: Metrics | None = None
+    ) -> None:
         self._backend = backend
         self._config = config
         self._reads = ReadPool(backend.store, _read_order(backend, config))
-        self._dispatcher = Dispatcher(all_methods(), config.max_batch, config.max_response_bytes, config.timeout_s)
+        self._metrics = metrics or Metrics()
+        self._counts = RpcMetrics(self._metrics)
+        self._dispatcher = Dispatcher(
+            all_methods(), config.max_batch, config.max_response_bytes, config.timeout_s, self._counts.answered
+        )
+        self._probes = Probes(self._metrics, backend.unready)
         self._snapshots = SnapshotRoutes(shelf)
-        self._runner: web.AppRunner | None = None
+        self._runners: list[web.AppRunner] = []
         self._context: Context | None = None
         self._end_pending: Callable[[], None] | None = None
         self._hosts = frozenset(name.lower() for name in config.hosts)
@@ -105,6 +118,7 @@ class RpcServer:
         self._busy = 0
         self._sockets: set[web.WebSocketResponse] = set()
         self.port = config.port
+        self.metrics_port = config.port if config.metrics_listen is None else config.metrics_listen[1]
 
     async def start(self) -> int:
         """Listen, and return the port.
@@ -123,24 +137,45 @@ class RpcServer:
         application.router.add_get("/", self._get)
         application.router.add_options("/", self._preflight)
         self._snapshots.add_to(application.router)
-        self._runner = web.AppRunner(
+        self._probes.add_health(application.router)
+        apart = self._config.metrics_listen
+        if apart is None:
+            self._probes.add_metrics(application.router)
+        self.port = self.metrics_port = await self._listen(application, self._config.host, self._config.port)
+        if apart is not None:
+            scraped = web.Application(middlewares=[self._guard])
+            self._probes.add_metrics(scraped.router)
+            self._probes.add_health(scraped.router)
+            self.metrics_port = await self._listen(scraped, *apart)
+        feed.start()
+        self._end_pending = self._backend.on_pending(lambda transaction: filters.add_pending(transaction.hash))
+        watch_server(
+            self._metrics,
+            websockets=lambda: len(self._sockets),
+            busy=lambda: self._busy,
+            feed=feed,
+            reads=self._reads,
+        )
+        log.info("RPC listens", extra={"host": self._config.host, "port": self.port})
+        return self.port
+
+    async def _listen(self, application: web.Application, host: str, port: int) -> int:
+        runner = web.AppRunner(
             application,
             access_log=None,
             handle_signals=False,
             keepalive_timeout=KEEPALIVE_S,
             shutdown_timeout=SHUTDOWN_S,
         )
-        await self._runner.setup()
+        await runner.setup()
+        self._runners.append(runner)
         try:
-            await web.TCPSite(self._runner, self._config.host, self._config.port).start()
+            await web.TCPSite(runner, host, port).start()
         except (OSError, OverflowError) as error:
-            await self._runner.cleanup()
-            raise RpcListenError(self._config.host, self._config.port, str(error)) from None
-        feed.start()
-        self._end_pending = self._backend.on_pending(lambda transaction: filters.add_pending(transaction.hash))
-        self.port = int(self._runner.addresses[0][1])
-        log.info("RPC listens", extra={"host": self._config.host, "port": self.port})
-        return self.port
+            for opened in self._runners:
+                await opened.cleanup()
+            raise RpcListenError(host, port, str(error)) from None
+        return int(runner.addresses[0][1])
 
     async def close(self) -> None:
         """Close every connection and end the readers."""
@@ -151,8 +186,8 @@ class RpcServer:
         await asyncio.gather(*closing, return_exceptions=True)
         if self._context is not None:
             await self._context.feed.close()
-        if self._runner is not None:
-            await self._runner.cleanup()
+        for runner in self._runners:
+            await runner.cleanup()
         await self._reads.close()
 
     # -- who may come in
@@ -247,6 +282,8 @@ class RpcServer:
             await session.run(request.transport)
         finally:
             self._sockets.discard(opened)
+            if session.dropped:
+                self._counts.dropped_subscribers.inc()
         return opened
 
     def _serving(self) -> Context:

@@ -54,6 +54,11 @@ class Session:
         self._slots = asyncio.Semaphore(MAX_IN_FLIGHT)
         self._tasks: set[asyncio.Task[None]] = set()
 
+    @property
+    def dropped(self) -> bool:
+        """Whether the connection was dropped because it was too slow."""
+        return self._dropped is not None
+
     def notify(self, subscription: str, result: str) -> None:
         """Queue a subscription's result; drop the connection if too much waits already."""
         self._push(subscription, result)

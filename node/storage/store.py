@@ -158,6 +158,11 @@ class Store:
             have, want = ((int.from_bytes(v, "big") if numeric else "0x" + v.hex()) for v in (found, expected))
             raise StorageError(self.path, f"{what} {have}", f"{what} {want}")
 
+    @property
+    def used_bytes(self) -> int:
+        """How much of the map has been in use at most: what the file takes on the disk."""
+        return int(self._environment.info()["last_pgno"] + 1) * int(self._environment.stat()["psize"])
+
     @contextmanager
     def read(self) -> Iterator[View]:
         """Open a view of the head: one read transaction. Keep it short, it holds back the reuse of pages.

@@ -61,6 +61,7 @@ class Follower:
         self._moved = asyncio.Event()
         self._at = 0
         self._failures = 0
+        self.answered = False  # the address that was asked last gave what can be used
 
     def on_head(self, _height: int) -> None:
         """Take note that the chain has moved on."""
@@ -82,11 +83,13 @@ class Follower:
         try:
             await self._follow(session, url)
         except _Useless as error:
+            self.answered = False
             self._at += 1
             self._failures += 1
             log.warning("cannot follow", extra={"url": url, "reason": str(error)})
             rounds = self._failures // len(self._urls)
             return 0.0 if rounds == 0 else min(FIRST_PAUSE_S * 2 ** min(rounds - 1, 16), MAX_PAUSE_S)
+        self.answered = True
         return POLL_S
 
     async def _follow(self, session: aiohttp.ClientSession, url: str) -> None:

@@ -48,6 +48,7 @@ def config_in(directory: Path) -> NodeConfig:
         snapshot_every_heights=0,
         loop="inlined",
         history_heights=0,
+        metrics_listen=None,
     )
 
 

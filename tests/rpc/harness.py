@@ -41,6 +41,7 @@ class LocalBackend:
         self.mining = True
         self.wallet = Wallet()
         self.target_height: int | None = None
+        self.reasons: list[str] = []
         self._heads: list[Callable[[int], None]] = []
         self._pending: list[Callable[[Transaction], None]] = []
 
@@ -96,6 +97,9 @@ class LocalBackend:
 
     def status(self) -> NodeStatus:
         return NodeStatus(bytes(node_key(0).verify_key), 0, self.target_height)
+
+    def unready(self) -> Sequence[str]:
+        return self.reasons
 
     def peers(self) -> Sequence[PeerStatus]:
         return [

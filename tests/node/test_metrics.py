@@ -1,0 +1,224 @@
+"""What a node tells Prometheus and supervisors, by a real scrape of a validator that decides alone."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from node.application import make_genesis
+from node.config import DATABASE_NAME
+from node.genesis import parse_genesis
+from node.metrics import Metrics
+from node.rpc.server import RpcConfig
+from node.rules import RuleBook
+from node.service import Validator
+from node.storage import Store
+from tests.node.chains import sign_transaction
+from tests.node.samples import account_key, sample_genesis, seed
+from tests.node.test_service import config_in
+from tests.rpc.harness import RunningNode
+
+BOUND_S = 20.0
+needs_promtool = pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed")
+SLICE_S = 0.05  # what one family may take of the event loop on a busy machine; docs/operations.md has what was measured
+
+
+def make_validator(directory: Path, members: int) -> Validator:
+    """Return validator 0 of a new chain, not yet running."""
+    genesis = parse_genesis(sample_genesis(members, open_accounts=True))
+    sealed, delta = make_genesis(genesis, RuleBook(genesis.content["rules"], genesis.chain_id).rules_at(0))
+    Store.create(
+        directory / DATABASE_NAME,
+        chain_id=genesis.chain_id,
+        genesis_hash=sealed.header.hash,
+        sealed=sealed,
+        delta=delta,
+    ).close()
+    config = replace(config_in(directory), rpc_hosts=("127.0.0.1",))
+    return Validator(config, genesis, seed("node 0"))
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a validator answered after it had committed a block: (status, content type, text) by path."""
+
+    answers: dict[str, tuple[int, str, str]]
+    longest_s: float
+
+    def family(self, name: str) -> dict[str, float]:
+        """Return the samples of a name by their labels as written."""
+        rows = re.findall(rf"^{name}(\{{.*\}})? (\S+)$", self.answers["/metrics"][2], re.MULTILINE)
+        return {labels: float(value) for labels, value in rows}
+
+
+@pytest.fixture(scope="module")
+def seen(tmp_path_factory: pytest.TempPathFactory) -> Seen:
+    return asyncio.run(_see(make_validator(tmp_path_factory.mktemp("alone"), 1)))
+
+
+async def _see(validator: Validator) -> Seen:
+    running = asyncio.create_task(validator.run())
+    raw = sign_transaction(account_key("household 0"), chain_id=2016, nonce=0, to=b"\1" * 20, gas=21_000)
+    committed = asyncio.Event()
+    validator.on_head(lambda _: committed.set())
+    while not validator._rpc.port:
+        await asyncio.sleep(0)
+    url = f"http://127.0.0.1:{validator._rpc.port}"
+    try:
+        async with aiohttp.ClientSession() as client, asyncio.timeout(BOUND_S):
+            for method, params in [
+                ("eth_sendRawTransaction", ["0x" + raw.hex()]),
+                ("eth_getBalance", []),
+                *[(f"eth_made_up_{number}", []) for number in range(50)],
+            ]:
+                call = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+                async with client.post(url, json=call) as response:
+                    answer = await response.json()
+                    assert ("result" in answer) == (method == "eth_sendRawTransaction"), answer
+            await committed.wait()
+            longest_s = await _longest_step(validator._metrics)
+            answers = {path: await _get(client, url, path) for path in ("/metrics", "/health", "/ready", "/liveness")}
+            answers["openmetrics"] = await _get(client, url, "/metrics", Accept="application/openmetrics-text")
+            answers["stranger"] = await _get(client, url, "/metrics", Host="evil.example")
+    finally:
+        validator.stop()
+        await running
+    return Seen(answers, longest_s)
+
+
+async def _get(client: aiohttp.ClientSession, url: str, path: str, **headers: str) -> tuple[int, str, str]:
+    async with client.get(url + path, headers=headers) as response:
+        return response.status, response.headers["Content-Type"], await response.text()
+
+
+async def _longest_step(metrics: Metrics) -> float:
+    """Return how long a scrape holds the event loop at most, in seconds."""
+    scrape = metrics.expose("")
+    longest_s, waiting = 0.0, True
+    while waiting:
+        started = time.perf_counter()
+        try:
+            scrape.send(None)
+        except StopIteration:
+            waiting = False
+        longest_s = max(longest_s, time.perf_counter() - started)
+    return longest_s
+
+
+def test_a_scrape_tells_what_happened(seen: Seen) -> None:
+    assert seen.answers["/metrics"][:2] == (200, "text/plain; version=0.0.4; charset=utf-8")
+    assert seen.family("gridpact_consensus_height") == {"": 2}
+    assert seen.family("gridpact_consensus_is_validator") == {"": 1}
+    assert seen.family("gridpact_consensus_proposals_built_total") == {"": 1}
+    assert seen.family("gridpact_consensus_round_duration_seconds_count") == {"": 1}
+    assert seen.family("gridpact_execution_gas_used_total") == {"": 21_000}
+    assert seen.family("gridpact_execution_transactions_total")['{type="dynamic_fee"}'] == 1
+    assert seen.family("gridpact_chain_height") == {
+        '{chain="round"}': 1,
+        '{chain="contract"}': 0,
+        '{chain="ledger"}': 1,
+    }
+    assert seen.family("gridpact_storage_wal_sync_duration_seconds_count")[""] >= 1
+    assert 0 < seen.family("gridpact_storage_used_bytes")[""] < seen.family("gridpact_storage_map_bytes")[""]
+
+
+def test_methods_that_do_not_exist_share_one_label(seen: Seen) -> None:
+    requests = seen.family("gridpact_rpc_requests_total")
+    assert requests['{method="unknown",outcome="invalid"}'] == 50
+    assert requests['{method="eth_sendRawTransaction",outcome="success"}'] == 1
+    assert requests['{method="eth_getBalance",outcome="invalid"}'] == 1
+    assert "made_up" not in seen.answers["/metrics"][2]
+
+
+def test_every_family_has_help_and_a_conventional_name(seen: Seen) -> None:
+    text = seen.answers["/metrics"][2]
+    kinds = dict(re.findall(r"^# TYPE (\S+) (\S+)$", text, re.MULTILINE))
+    helped = re.findall(r"^# HELP (\S+) \S.*\.$", text, re.MULTILINE)
+    assert sorted(helped) == sorted(kinds)
+    for name, kind in kinds.items():
+        assert name.startswith(("gridpact_", "process_"))
+        assert name.endswith("_total") == (kind == "counter"), name
+
+
+@needs_promtool
+def test_promtool_finds_nothing_to_say(seen: Seen) -> None:
+    command = ["promtool", "check", "metrics"]
+    done = subprocess.run(
+        command, input=seen.answers["/metrics"][2], capture_output=True, text=True, timeout=BOUND_S, check=False
+    )
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+
+
+def test_openmetrics_for_who_accepts_it(seen: Seen) -> None:
+    status, kind, text = seen.answers["openmetrics"]
+    assert (status, kind) == (200, "application/openmetrics-text; version=1.0.0; charset=utf-8")
+    assert text.endswith("# EOF\n")
+    assert text.count("# EOF") == 1
+
+
+def test_a_scrape_holds_the_loop_for_no_longer_than_a_family(seen: Seen) -> None:
+    assert seen.longest_s < SLICE_S
+
+
+def test_health_and_readiness(seen: Seen) -> None:
+    assert seen.answers["/health"][0] == seen.answers["/liveness"][0] == 200
+    assert json.loads(seen.answers["/health"][2])["status"] == "UP"
+    assert seen.answers["/ready"][0] == 200
+    assert json.loads(seen.answers["/ready"][2]) == {"status": "UP", "reasons": []}
+
+
+def test_a_page_of_another_site_reads_no_metrics(seen: Seen) -> None:
+    assert seen.answers["stranger"][0] == 403
+
+
+def test_a_validator_without_its_peers_is_not_ready(tmp_path: Path) -> None:
+    async def reasons() -> list[str]:
+        validator = make_validator(tmp_path, 4)
+        try:
+            return list(validator.unready())
+        finally:
+            await validator._close()
+
+    assert asyncio.run(reasons()) == [
+        "no quorum: 1 of 4 validators are connected, 3 are needed",
+        "abstains: it may have forgotten votes of its own, and waits for its peers' answers",
+    ]
+
+
+@pytest.fixture
+def apart(tmp_path: Path) -> Iterator[RunningNode]:
+    """A node whose metrics have an end point of their own."""
+    running = RunningNode(tmp_path / "chain", RpcConfig(port=0, metrics_listen=("127.0.0.1", 0)))
+    yield running
+    running.close()
+
+
+def test_metrics_apart_from_the_rpc(apart: RunningNode) -> None:
+    apart.backend.reasons = ["catching up: at height 1 of 9"]
+    answers: dict[str, tuple[int, str, str]] = {}
+
+    async def ask() -> None:
+        async with aiohttp.ClientSession() as client:
+            answers["rpc"] = await _get(client, apart.url, "/metrics")
+            url = f"http://127.0.0.1:{apart.server.metrics_port}"
+            answers["metrics"] = await _get(client, url, "/metrics")
+            answers["ready"] = await _get(client, url, "/ready")
+
+    asyncio.run(ask())
+    assert answers["rpc"][0] == 404
+    assert answers["metrics"][0] == 200
+    assert "gridpact_rpc_websocket_connections 0.0" in answers["metrics"][2]
+    assert answers["ready"][0] == 503
+    content: Any = json.loads(answers["ready"][2])
+    assert content == {"status": "DOWN", "reasons": ["catching up: at height 1 of 9"]}
