@@ -10,6 +10,7 @@ from pathlib import Path
 
 from node.parsing import ConfigError, Table, parse_hex
 from node.pool_config import PoolLimits, read_pool
+from node.rpc.settings import LOOPBACK, OPEN_NAMESPACES, RpcConfig, read_settings
 
 CONFIG_NAME = "node.toml"
 DATABASE_NAME = "chain"
@@ -20,7 +21,6 @@ MANIFEST_NAME = "manifest"  # of the snapshot that a database is being made from
 DEFAULT_SNAPSHOT_HEIGHTS = 1_000
 LOOPS = ("inlined", "stock")  # node.execution.Loop, whose import would take a second of every command
 MIN_HISTORY_HEIGHTS = 256  # votes that wait, proofs and BLOCKHASH look back no further
-DEFAULT_HOSTS = ["localhost", "127.0.0.1", "[::1]"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +40,7 @@ class NodeConfig:
     key: Path
     passphrase_file: Path | None
     p2p_listen: tuple[str, int]
-    rpc_listen: tuple[str, int]
-    rpc_hosts: tuple[str, ...]
+    rpc: RpcConfig
     log_level: str
     log_format: str
     map_size_gib: int
@@ -55,6 +54,11 @@ class NodeConfig:
     keystores_passphrase_file: Path | None = None
     pool: PoolLimits = field(default_factory=PoolLimits)
     metrics_listen: tuple[str, int] | None = None
+
+    @property
+    def rpc_listen(self) -> tuple[str, int]:
+        """Where the RPC listens."""
+        return self.rpc.host, self.rpc.port
 
 
 def load_config(path: Path) -> NodeConfig:
@@ -83,8 +87,7 @@ def load_config(path: Path) -> NodeConfig:
         key=base / node.text("key"),
         passphrase_file=base / passphrase_file if passphrase_file else None,
         p2p_listen=p2p.endpoint("listen"),
-        rpc_listen=rpc.endpoint("listen"),
-        rpc_hosts=tuple(rpc.strings("hosts", DEFAULT_HOSTS)),
+        rpc=read_settings(rpc, base),
         log_level=log.choice("level", ("debug", "info", "warning", "error"), "info"),
         log_format=log.choice("format", ("json", "console"), "json"),
         map_size_gib=node.integer("map_size_gib", 1, 1 << 14, 64),
@@ -150,7 +153,9 @@ def render_config(
         "",
         "[rpc]",
         f"listen = {json.dumps(rpc_listen)}",
-        f"hosts = {json.dumps(DEFAULT_HOSTS)}",
+        f"hosts = {json.dumps(list(LOOPBACK))}  # names in Host headers; an IP address needs no entry",
+        "cors_origins = []  # of web pages that may call, such as a wallet's",
+        f"open = {json.dumps(list(OPEN_NAMESPACES))}  # without a token",
         "",
         "[log]",
         'level = "info"',

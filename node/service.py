@@ -12,6 +12,7 @@ import signal
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -71,7 +72,7 @@ from node.parsing import ConfigError
 from node.ports import LoopClock, PeerTransport, StoreArchive
 from node.restore import is_marked, open_log, unmark
 from node.rpc.backend import NodeStatus, PeerStatus
-from node.rpc.server import RpcConfig, RpcServer
+from node.rpc.server import RpcServer
 from node.rules import RuleBook
 from node.snapshot.shelf import Shelf, Snapshotter
 from node.storage import Store
@@ -168,10 +169,9 @@ class Validator:
             source=self._waiting,
             watch=self._rounds.observe,
         )
-        host, port = config.rpc_listen
         shelf = Shelf(config.directory / SNAPSHOTS_NAME)
         self._snapshotter = Snapshotter(self._store, shelf, config.snapshot_every_heights)
-        rpc_config = RpcConfig(host=host, port=port, hosts=config.rpc_hosts, metrics_listen=config.metrics_listen)
+        rpc_config = replace(config.rpc, metrics_listen=config.metrics_listen)
         self._rpc = RpcServer(self, rpc_config, shelf=shelf, metrics=self._metrics)
         self._follower = Follower(config.sync_urls, self) if config.sync_urls else None
         self._observed = self._observe()

@@ -2,7 +2,9 @@
 
 | module | is |
 |---|---|
-| `server.py`, `session.py`, `limits.py` | the door: HTTP, WebSocket, who may come in and how much they may ask |
+| `server.py`, `session.py`, `limits.py`, `gate.py`, `packing.py` | the door: HTTP, WebSocket, bounds on clients |
+| `settings.py`, `access.py`, `browsers.py` | what the operator sets: who may come in, and call what |
+| `schemas.py`, `grid_schemas.py`, `discover.py` | what methods take and answer, as OpenRPC |
 | `protocol.py`, `dispatch.py`, `methods.py` | JSON-RPC 2.0: messages, answers, the table of methods |
 | `eth.py`, `eth_filters.py`, `net.py`, `web3.py`, `txpool.py`, `grid.py` | the methods by namespace |
 | `blocks.py`, `calls.py`, `logs.py`, `proofs.py`, `render.py`, `formats.py`, `errors.py` | what they are made of |

@@ -18,7 +18,7 @@ class Context:
     """The node, its recent blocks, readers and filters, and the connection that asks.
 
     `subscriber` is the WebSocket connection that asks, None over HTTP; `started` collects the subscriptions that a
-    message makes.
+    message makes. `namespaces` are those that it may use; `denied` collects the methods that it may not.
     """
 
     backend: Backend
@@ -26,8 +26,10 @@ class Context:
     reads: ReadPool
     filters: FilterTable
     feed: Feed
+    namespaces: frozenset[str] = frozenset()
     subscriber: Subscriber | None = None
     started: list[str] = field(default_factory=list)
+    denied: list[str] = field(default_factory=list)
 
     @property
     def chain_id(self) -> int:

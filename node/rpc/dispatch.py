@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 from node.errors import GridpactError
 from node.rpc import accounts, eth, eth_calls, eth_filters, grid, net, stranger, txpool, web3
+from node.rpc.access import Unauthorized, allowed
 from node.rpc.context import Context
-from node.rpc.discover import with_discovery
+from node.rpc.discover import namespace, with_discovery
 from node.rpc.errors import INTERNAL_ERROR, PRUNED, RESPONSE_TOO_LARGE, TIMEOUT, LimitExceeded, RpcError
 from node.rpc.methods import MethodTable
 from node.rpc.protocol import Malformed, Request, decode_message, encode_error, encode_result
@@ -98,6 +99,9 @@ class Dispatcher:
 
     async def _run(self, request: Request, context: Context) -> str:
         method = self.methods.find(request.method)
+        if not allowed(namespace(method.name), context.namespaces):
+            context.denied.append(method.name)
+            raise Unauthorized(f"{method.name} needs a token with the namespace {namespace(method.name)}; see rpc.open")
         try:
             async with asyncio.timeout(self.timeout_s):
                 return encode_result(request.id, await method.call(context, request.params))

@@ -8,27 +8,33 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import replace
 
 from aiohttp import WSCloseCode, hdrs, web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from node.errors import GridpactError
 from node.metrics.registry import Metrics
+from node.rpc.access import Access, Unauthorized
 from node.rpc.backend import Backend
+from node.rpc.browsers import Browsers
 from node.rpc.context import Context
 from node.rpc.dispatch import Dispatcher, all_methods
 from node.rpc.errors import INVALID_REQUEST, LIMIT_EXCEEDED, RpcError
 from node.rpc.feed import Feed
 from node.rpc.filters import FilterTable
+from node.rpc.gate import Gate, file_room
 from node.rpc.limits import RateLimits
 from node.rpc.metrics import RpcMetrics, watch_server
+from node.rpc.packing import MIN_PACKED_BYTES, TooLarge, pack, takes_gzip, unpack
 from node.rpc.pool import ReadPool
 from node.rpc.probes import Probes
 from node.rpc.protocol import encode_error
 from node.rpc.reads import BlockCache, ReadOrder
-from node.rpc.session import MAX_QUEUED_BYTES, Session
+from node.rpc.session import Session
+from node.rpc.settings import RpcConfig as RpcConfig
 from node.rpc.snapshots import SnapshotRoutes
 from node.snapshot.shelf import Shelf
 
@@ -39,43 +45,9 @@ KEEPALIVE_S = 75
 HEARTBEAT_S = 30  # a WebSocket client that does not answer a ping for so long is gone
 SHUTDOWN_S = 2
 MAX_READER_BYTES = 512 * 1024 * 1024  # a reading process takes about 50 MB, and the logs of a query
+BACKLOG = 1_024  # connections that wait to be accepted
+CHALLENGE: dict[str, str] = {hdrs.WWW_AUTHENTICATE: 'Bearer realm="gridpact"'}
 JSON_TYPES = ("application/json", "application/json-rpc", "application/jsonrequest")
-LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
-
-
-@dataclass(frozen=True, slots=True)
-class RpcConfig:
-    """Where and what the RPC serves; the bounds are those of Ethereum clients where they have any.
-
-    Args:
-        host, port: where to listen; port 0 takes any free one.
-        hosts: names that a Host header may have, without port; "*" for any.
-        cors_origins: origins that browsers may call from; "*" for any.
-        max_body_bytes, max_response_bytes, max_batch: of one message.
-        max_concurrent: HTTP requests that are worked on at once.
-        max_websockets: open at once.
-        rate_per_s, burst: requests of one connection.
-        timeout_s: for one request.
-        max_read_s: for what one request reads at once; at most as long as a read transaction may live.
-        max_queued_bytes: waiting for one slow WebSocket.
-        metrics_listen: where the metrics are served, (host, port), instead of beside JSON-RPC; None for beside it.
-    """
-
-    host: str = "127.0.0.1"
-    port: int = 8545
-    hosts: tuple[str, ...] = LOOPBACK
-    cors_origins: tuple[str, ...] = ()
-    max_body_bytes: int = 5 * 1024 * 1024
-    max_response_bytes: int = 25 * 1024 * 1024
-    max_batch: int = 1_000
-    max_concurrent: int = 256
-    max_websockets: int = 1_024
-    rate_per_s: float = 5_000.0
-    burst: float = 10_000.0
-    timeout_s: float = 30.0
-    max_read_s: float = 5.0
-    max_queued_bytes: int = MAX_QUEUED_BYTES
-    metrics_listen: tuple[str, int] | None = None
 
 
 class RpcListenError(GridpactError):
@@ -95,6 +67,9 @@ class RpcServer:
         config: where, for whom, how much.
         shelf: the snapshots to serve to newcomers, if any.
         metrics: of the node; the server adds its own.
+
+    Raises:
+        ConfigError: a file with a token or a secret is not what it should be.
     """
 
     def __init__(
@@ -113,8 +88,10 @@ class RpcServer:
         self._runners: list[web.AppRunner] = []
         self._context: Context | None = None
         self._end_pending: Callable[[], None] | None = None
-        self._hosts = frozenset(name.lower() for name in config.hosts)
-        self._origins = frozenset(origin.lower() for origin in config.cors_origins)
+        self._access = Access(config, time.time)
+        self._browsers = Browsers(config.hosts, config.cors_origins)
+        self._listeners: list[asyncio.Server] = []
+        self.gates: list[Gate] = []
         self._busy = 0
         self._sockets: set[web.WebSocketResponse] = set()
         self.port = config.port
@@ -166,19 +143,26 @@ class RpcServer:
             handle_signals=False,
             keepalive_timeout=KEEPALIVE_S,
             shutdown_timeout=SHUTDOWN_S,
+            auto_decompress=False,  # see `unpack`: bounded, and not on the event loop
         )
         await runner.setup()
         self._runners.append(runner)
+        assert runner.server is not None
+        gate = Gate(runner.server, min(self._config.max_connections, file_room()))
         try:
-            await web.TCPSite(runner, host, port).start()
+            listener = await asyncio.get_running_loop().create_server(gate, host, port, backlog=BACKLOG)
         except (OSError, OverflowError) as error:
+            self._stop_listening()
             for opened in self._runners:
                 await opened.cleanup()
             raise RpcListenError(host, port, str(error)) from None
-        return int(runner.addresses[0][1])
+        self._listeners.append(listener)
+        self.gates.append(gate)
+        return int(listener.sockets[0].getsockname()[1])
 
     async def close(self) -> None:
         """Close every connection and end the readers."""
+        self._stop_listening()
         if self._end_pending is not None:
             self._end_pending()
         goodbye = b"the node is shutting down"
@@ -190,6 +174,10 @@ class RpcServer:
             await runner.cleanup()
         await self._reads.close()
 
+    def _stop_listening(self) -> None:
+        for listener in self._listeners:
+            listener.close()
+
     # -- who may come in
 
     @web.middleware
@@ -197,28 +185,23 @@ class RpcServer:
         self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
         name = request.headers.get(hdrs.HOST, "")
-        if not self._known_host(name):
+        if not self._browsers.known_host(name):
             return _refusal(403, INVALID_REQUEST, f"invalid host specified: {name[:80]!r}; see rpc.hosts")
         try:
             response = await handler(request)
-        except web.HTTPRequestEntityTooLarge:
+        except Unauthorized as error:
+            response = _refusal(401, error.code, error.message, CHALLENGE)
+        except (web.HTTPRequestEntityTooLarge, TooLarge):
             limit = self._config.max_body_bytes
             response = _refusal(413, INVALID_REQUEST, f"request too large: expected at most {limit} bytes")
         except web.HTTPException as error:
             response = _refusal(error.status, INVALID_REQUEST, f"{error.reason}: POST JSON-RPC to /")
             response.headers.update({hdrs.ALLOW: error.headers[hdrs.ALLOW]} if hdrs.ALLOW in error.headers else {})
         origin = request.headers.get(hdrs.ORIGIN)
-        if origin is not None and not response.prepared and self._known_origin(origin):
+        if origin is not None and not response.prepared and self._browsers.known_origin(origin):
             response.headers[hdrs.ACCESS_CONTROL_ALLOW_ORIGIN] = origin
-            response.headers[hdrs.VARY] = hdrs.ORIGIN
+            response.headers.add(hdrs.VARY, hdrs.ORIGIN)
         return response
-
-    def _known_host(self, header: str) -> bool:
-        name = header.rpartition(":")[0] if ":" in header.rpartition("]")[2] else header
-        return "*" in self._hosts or name.lower() in self._hosts
-
-    def _known_origin(self, origin: str) -> bool:
-        return "*" in self._origins or origin.lower() in self._origins
 
     # -- HTTP
 
@@ -227,8 +210,10 @@ class RpcServer:
             return _refusal(
                 415, INVALID_REQUEST, f"content type {request.content_type[:80]!r}: expected {JSON_TYPES[0]}"
             )
-        if request.headers.get(hdrs.CONTENT_ENCODING, "identity").lower() != "identity":
-            return _refusal(415, INVALID_REQUEST, "content encoding: expected none")
+        encoding = request.headers.get(hdrs.CONTENT_ENCODING, "identity").lower()
+        if encoding not in ("identity", "gzip"):
+            return _refusal(415, INVALID_REQUEST, "content encoding: expected gzip or none")
+        context = self._serving(request)
         if self._busy >= self._config.max_concurrent:
             return _refusal(
                 503, LIMIT_EXCEEDED, f"limit exceeded: {self._busy} requests are being worked on; try again"
@@ -237,27 +222,24 @@ class RpcServer:
         try:
             async with asyncio.timeout(BODY_TIMEOUT_S):
                 raw = await request.read()
+            if encoding == "gzip":
+                raw = await unpack(raw, self._config.max_body_bytes)
             bucket = self._rates.of(_remote(request))
-            answer = await self._dispatcher.answer(raw, self._serving(), bucket.take)
+            answer = await self._dispatcher.answer(raw, context, bucket.take)
+            return await _answered(request, answer, context)
         except TimeoutError:
             return _refusal(408, INVALID_REQUEST, f"the body did not arrive within {BODY_TIMEOUT_S} s")
+        except RpcError as error:
+            return _refusal(400, error.code, error.message)
         except HttpProcessingError as error:
             return _refusal(400, INVALID_REQUEST, f"malformed HTTP: {error.message[:80]}")
         finally:
             self._busy -= 1
-        if answer is None:
-            return web.Response(status=204)
-        return web.Response(text=answer, content_type="application/json")
 
     async def _preflight(self, request: web.Request) -> web.StreamResponse:
-        if not self._known_origin(request.headers.get(hdrs.ORIGIN, "")):
+        if not self._browsers.known_origin(request.headers.get(hdrs.ORIGIN, "")):
             return _refusal(403, INVALID_REQUEST, "CORS is off for this origin; see rpc.cors_origins")
-        headers = {
-            hdrs.ACCESS_CONTROL_ALLOW_METHODS: "POST, GET",
-            hdrs.ACCESS_CONTROL_ALLOW_HEADERS: "Content-Type",
-            hdrs.ACCESS_CONTROL_MAX_AGE: "600",
-        }
-        return web.Response(status=204, headers=headers)
+        return web.Response(status=204, headers=self._browsers.preflight(request.headers))
 
     # -- WebSocket
 
@@ -267,16 +249,17 @@ class RpcServer:
                 426, INVALID_REQUEST, "POST JSON-RPC here, or open a WebSocket", {hdrs.UPGRADE: "websocket"}
             )
         origin = request.headers.get(hdrs.ORIGIN)
-        if origin is not None and not self._known_origin(origin):
+        if origin is not None and not self._browsers.known_origin(origin):
             return _refusal(403, INVALID_REQUEST, f"origin not allowed: {origin[:80]!r}; see rpc.cors_origins")
         if len(self._sockets) >= self._config.max_websockets:
             return _refusal(503, LIMIT_EXCEEDED, f"limit exceeded: {len(self._sockets)} WebSockets are open")
+        context = self._serving(request)
         opened = web.WebSocketResponse(
             heartbeat=HEARTBEAT_S, max_msg_size=self._config.max_body_bytes, compress=False, timeout=SHUTDOWN_S
         )
         await opened.prepare(request)
         bucket = self._rates.of(_remote(request))
-        session = Session(opened, self._serving(), self._dispatcher, bucket, self._config.max_queued_bytes)
+        session = Session(opened, context, self._dispatcher, bucket, self._config.max_queued_bytes)
         self._sockets.add(opened)
         try:
             await session.run(request.transport)
@@ -286,10 +269,16 @@ class RpcServer:
                 self._counts.dropped_subscribers.inc()
         return opened
 
-    def _serving(self) -> Context:
+    def _serving(self, request: web.Request) -> Context:
+        """Return what a request's methods work with.
+
+        Raises:
+            Unauthorized: the request bears a credential that is not valid.
+        """
         if self._context is None:
             raise RuntimeError("the server was not started")
-        return self._context
+        namespaces = self._access.namespaces(request.headers.get(hdrs.AUTHORIZATION))
+        return replace(self._context, namespaces=namespaces, denied=[])
 
 
 def _read_order(backend: Backend, config: RpcConfig) -> ReadOrder:
@@ -302,6 +291,26 @@ def _read_order(backend: Backend, config: RpcConfig) -> ReadOrder:
         loop=backend.loop,
         max_seconds=config.max_read_s,
         max_data_bytes=MAX_READER_BYTES,
+    )
+
+
+async def _answered(request: web.Request, answer: str | None, context: Context) -> web.Response:
+    """Return the response that carries an answer: 401 if a right was lacking, packed if the client takes it so."""
+    if answer is None:
+        return web.Response(status=204)
+    lone_refusal = context.denied and not answer.startswith("[")
+    status, headers = (401, dict(CHALLENGE)) if lone_refusal else (200, {})
+    headers[hdrs.VARY] = hdrs.ACCEPT_ENCODING
+    body = answer.encode("ascii")
+    if len(body) >= MIN_PACKED_BYTES and takes_gzip(request.headers.get(hdrs.ACCEPT_ENCODING, "")):
+        headers[hdrs.CONTENT_ENCODING] = "gzip"
+        body = await pack(body)
+    return web.Response(
+        status=status,
+        body=body,
+        content_type="application/json",
+        charset="utf-8",
+        headers=headers,
     )
 
 

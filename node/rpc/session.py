@@ -13,8 +13,8 @@ from node.rpc.context import Context
 from node.rpc.dispatch import Dispatcher
 from node.rpc.limits import TokenBucket
 from node.rpc.protocol import encode_notification
+from node.rpc.settings import MAX_QUEUED_BYTES
 
-MAX_QUEUED_BYTES = 16 * 1024 * 1024  # a block's logs fit; what is shared between subscribers is stored once
 MAX_IN_FLIGHT = 16  # messages of one connection that are worked on at once; more are not read from the socket
 CLOSE_TIMEOUT_S = 2.0  # for a dropped subscriber to take the reason
 

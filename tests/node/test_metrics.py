@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +45,7 @@ def make_validator(directory: Path, members: int) -> Validator:
         sealed=sealed,
         delta=delta,
     ).close()
-    config = replace(config_in(directory), rpc_hosts=("127.0.0.1",))
+    config = config_in(directory)
     return Validator(config, genesis, seed("node 0"))
 
 

@@ -19,6 +19,7 @@ from node.genesis import parse_genesis
 from node.gossip import encode_batches
 from node.p2p import Channel, Offence
 from node.rpc.dispatch import Dispatcher, all_methods
+from node.rpc.settings import RpcConfig
 from node.rules import RuleBook
 from node.service import Validator
 from node.storage import Store
@@ -37,8 +38,7 @@ def config_in(directory: Path) -> NodeConfig:
         key=directory / "key",
         passphrase_file=None,
         p2p_listen=("127.0.0.1", 0),
-        rpc_listen=("127.0.0.1", 0),
-        rpc_hosts=(),
+        rpc=RpcConfig(port=0),
         log_level="info",
         log_format="text",
         map_size_gib=1,
@@ -105,7 +105,7 @@ def test_a_batch_of_wrong_proofs_does_not_hold_up_the_loop(validator: Validator)
             for at in range(4 * MOST)
         ]
         counting = asyncio.create_task(count())
-        context: Any = SimpleNamespace(backend=validator)
+        context: Any = SimpleNamespace(backend=validator, namespaces=frozenset({"eth"}))
         answer = await Dispatcher(all_methods(), 1_000, 1 << 20, 30.0).answer(
             json.dumps(calls), context, lambda _: True
         )

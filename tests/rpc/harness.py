@@ -134,7 +134,7 @@ class RunningNode:
 
     def __init__(self, path: Path, config: RpcConfig | None = None, shelf: Shelf | None = None, **rules: Any) -> None:
         self.backend = LocalBackend(path, **rules)
-        self.config = config or RpcConfig(port=0)
+        self.config = config or RpcConfig(port=0, open=("*",))
         self.shelf = shelf
         self.server = RpcServer(self.backend, self.config, shelf=shelf)
         self._loop = asyncio.new_event_loop()

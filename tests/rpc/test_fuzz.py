@@ -131,7 +131,7 @@ def test_an_error_of_ours_is_answered_and_logged(
 
 def test_every_method_is_documented() -> None:
     for method in all_methods():
-        assert namespace(method.name) in ("eth", "net", "web3", "txpool", "debug", "admin", "grid", "rpc")
+        assert namespace(method.name) in ("eth", "net", "web3", "txpool", "debug", "admin", "personal", "grid", "rpc")
         assert method.summary.endswith(".")
         required = [parameter.required for parameter in method.parameters]
         assert required == sorted(required, reverse=True)
