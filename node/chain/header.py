@@ -35,6 +35,10 @@ _LENGTHS = {
 }
 
 
+BLOOM_AT = 192  # where the bloom begins in every header's RLP: what stands before it has one length
+_TIMESTAMP_PLACE = 11
+
+
 class InvalidHeader(ValueError):
     """Bytes that are no header of ours; the message names the field."""
 
@@ -80,6 +84,15 @@ class Header:
 
 
 FIELDS = tuple(entry.name for entry in fields(Header))
+
+
+def timestamp_of(raw: bytes) -> int:
+    """Return the time, in chain seconds, of the header that `raw` encodes, without decoding the rest.
+
+    Raises:
+        InvalidRlp: not a list of that many items.
+    """
+    return rlp.decode_int(rlp.decode(rlp.split(raw)[_TIMESTAMP_PLACE]), 64)
 
 
 def decode_header(raw: bytes) -> Header:

@@ -52,6 +52,28 @@ def decode_stored(item: rlp.Item) -> Receipt:
         InvalidRlp: not of that shape.
     """
     kind, status, gas, rows = rlp.decode_list(item, 4)
+    return make_receipt(rlp.decode_int(kind, 8), rlp.decode_int(status, 8), rlp.decode_int(gas, 64), _decode_logs(rows))
+
+
+def stored_logs(raw: bytes) -> list[Log]:
+    """Return the logs alone of the receipt that `Receipt.encode_stored` made.
+
+    Raises:
+        InvalidRlp: not of that shape.
+    """
+    return _decode_logs(rlp.decode_list(rlp.decode(raw), 4)[3])
+
+
+def count_stored_logs(raw: bytes) -> int:
+    """Return how many logs the receipt has that `Receipt.encode_stored` made; none is decoded.
+
+    Raises:
+        InvalidRlp: not of that shape.
+    """
+    return len(rlp.split(rlp.split(raw)[-1]))
+
+
+def _decode_logs(rows: rlp.Item) -> list[Log]:
     logs = []
     for row in rlp.decode_list(rows):
         address, topics, data = rlp.decode_list(row, 3)
@@ -62,7 +84,7 @@ def decode_stored(item: rlp.Item) -> Receipt:
                 rlp.decode_data(data),
             )
         )
-    return make_receipt(rlp.decode_int(kind, 8), rlp.decode_int(status, 8), rlp.decode_int(gas, 64), logs)
+    return logs
 
 
 def make_receipt(kind: int, status: int, cumulative_gas_used: int, logs: Iterable[Log]) -> Receipt:

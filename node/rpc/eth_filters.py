@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
+
+from eth_hash.auto import keccak
 
 from node.rpc import schemas
 from node.rpc.context import Context
@@ -10,11 +13,14 @@ from node.rpc.errors import METHOD_NOT_FOUND, SERVER_ERROR, RpcError, shown
 from node.rpc.feed import Subscriber, Topic
 from node.rpc.filters import BlockFilter, LogFilter, PendingFilter
 from node.rpc.formats import Json, boolean, mapping, text, to_data
-from node.rpc.logs import CHUNK, MAX_RANGE, MAX_RESULTS, Criteria, LogQuery, log_criteria, log_query, query_range, scan
+from node.rpc.log_search import MAX_CHARS, MAX_RESULTS, Part, TooMuch, search
+from node.rpc.logs import Criteria, LogQuery, log_criteria, log_query, query_range
 from node.rpc.methods import MethodTable, Parameter
+from node.rpc.protocol import Rendered
 from node.rpc.reads import Reader
 from node.rpc.schemas import takes
 
+SEARCH_S = 20  # of one query, in slices; below the time that a request may take
 MAX_HASHES = 10_000  # block hashes in one answer; the next poll continues
 
 table = MethodTable()
@@ -23,16 +29,27 @@ _FILTER = Parameter("filter", log_query)
 _FILTER_ID = Parameter("filter id", text, schema=schemas.FILTER_ID)
 
 
-async def _search(context: Context, criteria: Criteria, heights: range) -> list[dict[str, Json]]:
-    """Return the wanted logs in a range, a few blocks at a time, so that no read lasts long."""
-    found: list[dict[str, Json]] = []
-    for start in range(heights.start, heights.stop, CHUNK):
-        part = range(start, min(start + CHUNK, heights.stop))
-        found += await context.reads.run(scan, criteria, part, MAX_RESULTS - len(found))
-    return found
+async def _search(context: Context, criteria: Criteria, heights: range) -> Rendered:
+    """Return the wanted logs in a range, a slice of time for each read, so that none lasts long.
+
+    Raises:
+        TooMuch: there are too many, or they are too far apart to be found in time.
+    """
+    until = asyncio.get_running_loop().time() + SEARCH_S
+    parts: list[Part] = []
+    start = heights.start
+    while start < heights.stop:
+        room = MAX_RESULTS - sum(part.count for part in parts)
+        chars = MAX_CHARS - sum(len(part.text) for part in parts)
+        part = await context.reads.run(search, criteria, range(start, heights.stop), heights.start, room, chars)
+        start = part.next_height
+        parts.append(part)
+        if start < heights.stop and asyncio.get_running_loop().time() > until:
+            raise TooMuch(heights.start, start - 1, f"can be found in {SEARCH_S} s")
+    return Rendered(f"[{','.join(part.text for part in parts if part.count)}]")
 
 
-async def _query(context: Context, query: LogQuery) -> list[dict[str, Json]]:
+async def _query(context: Context, query: LogQuery) -> Rendered:
     with context.backend.store.read() as view:
         heights = query_range(view, query)
     return await _search(context, query.criteria, heights)
@@ -40,7 +57,7 @@ async def _query(context: Context, query: LogQuery) -> list[dict[str, Json]]:
 
 @table.method("eth_getLogs", _FILTER, returns=schemas.array(schemas.LOG))
 async def get_logs(context: Context, query: LogQuery) -> Json:
-    """Return the logs that match a filter, in order; range and number are bounded."""
+    """Return the logs that match a filter, in order: at most 10,000, from however many blocks."""
     return await _query(context, query)
 
 
@@ -82,7 +99,7 @@ async def uninstall_filter(context: Context, identifier: str) -> Json:
 def read_hashes(reader: Reader, heights: range) -> list[str]:
     """Return the hashes of committed blocks. A read function."""
     with reader.store.read() as view:
-        return [to_data(view.header(height).hash) for height in heights]
+        return [to_data(keccak(view.raw_header(height))) for height in heights]
 
 
 @table.method(
@@ -105,8 +122,14 @@ async def filter_changes(context: Context, identifier: str) -> Json:
         entry.next_height = max(start, stop)
         return hashes
     last = entry.query.last
-    wanted = range(start, min(stop, start + MAX_RANGE, last + 1 if isinstance(last, int) else stop))
-    logs = await _search(context, entry.query.criteria, wanted)
+    wanted = range(start, min(stop, last + 1 if isinstance(last, int) else stop))
+    try:
+        logs = await _search(context, entry.query.criteria, wanted)
+    except TooMuch as error:  # nothing is lost: the next poll goes on behind what this one gets
+        if error.last < start:
+            raise
+        wanted = range(start, error.last + 1)
+        logs = await _search(context, entry.query.criteria, wanted)
     entry.next_height = max(start, wanted.stop)
     return logs
 

@@ -1,25 +1,20 @@
-"""Log queries: what a client asks for, which blocks may hold it (by their blooms), and which logs match."""
+"""Log queries: what a client asks for, which blocks it means, and which logs match (`log_search.py` finds them)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from node.chain.receipt import Log, bloom_bits
+from node.chain.receipt import Log
 from node.rpc import schemas
 from node.rpc.blocks import find_height
-from node.rpc.errors import INVALID_PARAMS, SERVER_ERROR, LimitExceeded, RpcError
-from node.rpc.formats import Json, Tag, address, block_number, field, hash32, mapping, sequence
-from node.rpc.reads import BlockData, Reader
-from node.rpc.render import logs_json
+from node.rpc.errors import INVALID_PARAMS, SERVER_ERROR, RpcError
+from node.rpc.formats import Tag, address, block_number, field, hash32, mapping, sequence
 from node.rpc.schemas import takes
 from node.storage import View
 
 MAX_TOPICS = 4
 MAX_ALTERNATIVES = 1_000  # addresses, and values of one topic
-MAX_RANGE = 100_000  # blocks in a query; their headers' blooms are read in about a second per 20,000
-MAX_RESULTS = 10_000  # logs in an answer
-CHUNK = 1_000  # blocks that one read looks at: no read transaction lasts
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,18 +37,6 @@ class Criteria:
             return False
         pairs = zip(self.topics, entry.topics, strict=False)
         return all(not wanted or found in wanted for wanted, found in pairs)
-
-    def may_match(self, bloom: bytes) -> bool:
-        """Return whether a block with this bloom can hold a log that is wanted."""
-        bits = int.from_bytes(bloom, "big")
-        groups = [self.addresses, *self.topics]
-        return all(not group or any(bits & (want := bloom_bits(v)) == want for v in group) for group in groups)
-
-    def select(self, block: BlockData) -> list[dict[str, Json]]:
-        """Return the JSON objects of a block's logs that are wanted."""
-        if not self.may_match(block.header.bloom):
-            return []
-        return [table for entry, table in logs_json(block) if self.match(entry)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +105,7 @@ def query_range(view: View, query: LogQuery) -> range:
     """Return the heights that a query looks at, clipped to what is committed.
 
     Raises:
-        RpcError: an unknown block hash, a range backwards, or one too long.
+        RpcError: an unknown block hash, or a range backwards.
     """
     if query.block_hash is not None:
         height = view.height_of(query.block_hash)
@@ -132,10 +115,7 @@ def query_range(view: View, query: LogQuery) -> range:
     first, last = _height(view, query.first), _height(view, query.last)
     if first > last and isinstance(query.last, int):
         raise RpcError(INVALID_PARAMS, f"invalid block range params: from {first} to {last}")
-    heights = range(first, min(last, view.head_height) + 1)
-    if len(heights) > MAX_RANGE:
-        raise LimitExceeded(f"block range too large: expected at most {MAX_RANGE} blocks, found {len(heights)}")
-    return heights
+    return range(first, min(last, view.head_height) + 1)
 
 
 def _height(view: View, ref: Tag | int) -> int:
@@ -143,22 +123,3 @@ def _height(view: View, ref: Tag | int) -> int:
         return ref
     height = find_height(view, ref)
     return view.head_height if height is None else height
-
-
-def scan(reader: Reader, criteria: Criteria, heights: range, room: int) -> list[dict[str, Json]]:
-    """Return the wanted logs of a few blocks, in order. A read function.
-
-    Raises:
-        LimitExceeded: more than `room` logs match.
-    """
-    found: list[dict[str, Json]] = []
-    with reader.store.read() as view:
-        for height in heights:
-            if not criteria.may_match(view.header(height).bloom):
-                continue
-            found += criteria.select(reader.blocks.read(view, height))
-            if len(found) > room:
-                raise LimitExceeded(
-                    f"query returned more than {MAX_RESULTS} results; narrow the range (reached block {height})"
-                )
-    return found

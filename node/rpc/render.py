@@ -217,14 +217,30 @@ def logs_json(block: BlockData) -> list[tuple[Log, dict[str, Json]]]:
 
 
 def _log_json(block: BlockData, index: int, log_index: int, entry: Log) -> dict[str, Json]:
+    header = block.header
+    here = BlockName(header.number, header.hash, header.timestamp)
+    return log_json(here, block.hashes[index], index, log_index, entry)
+
+
+@dataclass(frozen=True, slots=True)
+class BlockName:
+    """What a log tells of its block: height, hash, chain seconds."""
+
+    number: int
+    hash: bytes
+    timestamp: int
+
+
+def log_json(block: BlockName, transaction_hash: bytes, index: int, log_index: int, entry: Log) -> dict[str, Json]:
+    """Return a log: of the transaction at `index` in a block, the block's `log_index`th."""
     return {
         "address": to_data(entry.address),
         "topics": [to_data(topic) for topic in entry.topics],
         "data": to_data(entry.data),
-        "blockNumber": to_quantity(block.header.number),
-        "blockHash": to_data(block.header.hash),
-        "blockTimestamp": to_quantity(block.header.timestamp),
-        "transactionHash": to_data(block.hashes[index]),
+        "blockNumber": to_quantity(block.number),
+        "blockHash": to_data(block.hash),
+        "blockTimestamp": to_quantity(block.timestamp),
+        "transactionHash": to_data(transaction_hash),
         "transactionIndex": to_quantity(index),
         "logIndex": to_quantity(log_index),
         "removed": False,

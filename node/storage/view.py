@@ -10,8 +10,8 @@ import lmdb
 from node.chain import mmr, rlp
 from node.chain.assembly import Parent
 from node.chain.dual import Chain, ChainBlock, decode_chain_block
-from node.chain.header import Header, InvalidHeader, decode_header
-from node.chain.receipt import Receipt, decode_stored
+from node.chain.header import BLOOM_AT, Header, InvalidHeader, decode_header
+from node.chain.receipt import BLOOM_BYTES, Receipt, decode_stored
 from node.chain.record import RoundRecord, decode_record
 from node.state import TrieReader, slot_key
 from node.state.account import EMPTY_CODE_HASH, Account, decode_account
@@ -98,6 +98,10 @@ class View(Tables):
         except InvalidHeader as error:
             raise CorruptValue("headers", key, str(error)) from None
 
+    def raw_header(self, height: int) -> bytes:
+        """Return the RLP of a committed height's header."""
+        return self.required("headers", self.require_kept(height))
+
     def height_of(self, block_hash: bytes) -> int | None:
         """Return the height of a block by its hash, None if it is not committed."""
         payload = self.get("heights", block_hash)
@@ -130,6 +134,36 @@ class View(Tables):
             return tuple(decode_stored(item) for item in rlp.decode_list(rlp.decode(raw)))
         except rlp.InvalidRlp as error:
             raise CorruptValue("receipts", key, str(error)) from None
+
+    def stored_receipts(self, height: int) -> list[bytes]:
+        """Return the receipts of a height as they are stored (`Receipt.encode_stored`), not decoded."""
+        key = self.require_kept(height)
+        try:
+            return rlp.split(self.required("receipts", key))
+        except rlp.InvalidRlp as error:
+            raise CorruptValue("receipts", key, str(error)) from None
+
+    def blooms(self, heights: range) -> list[bytes]:
+        """Return the blooms (256 bytes) of committed heights, one after the other; the headers are not decoded.
+
+        Raises:
+            NotKept: one of them lies below the snapshot that this database was made from.
+        """
+        found: list[bytes] = []
+        try:
+            with self._transaction.cursor(db=self._databases["headers"]) as cursor:
+                cursor.set_range(tables.height_key(heights.start))
+                for height, (key, value) in zip(heights, cursor.iternext(), strict=False):
+                    if key != tables.height_key(height):
+                        break
+                    raw = tables.unwrap("headers", bytes(key), bytes(value))
+                    found.append(raw[BLOOM_AT : BLOOM_AT + BLOOM_BYTES])
+        except lmdb.Error as error:
+            raise CorruptValue("headers", tables.height_key(heights.start + len(found)), str(error)) from None
+        if len(found) < len(heights):
+            self.header(heights[len(found)])
+            raise CorruptValue("headers", tables.height_key(heights[len(found)]), "the value is out of its order")
+        return found
 
     def record(self, height: int) -> RoundRecord:
         """Return the round record of a height."""

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.chain.receipt import Log, logs_bloom
+from node.chain.receipt import Log, bloom_bits, count_stored_logs, logs_bloom, make_receipt, stored_logs
+from node.execution import Executor
 from node.rpc.errors import LimitExceeded, RpcError
 from node.rpc.filters import LIFETIME_S, MAX_FILTERS, BlockFilter, FilterTable, PendingFilter
+from node.rpc.log_search import Columns, TooMuch, may_hold, search
 from node.rpc.logs import Criteria
+from node.rpc.reads import BlockCache, Reader
 from tests.node.chains import sign_transaction
 from tests.node.samples import account_key
 from tests.rpc.harness import RunningNode
@@ -81,17 +85,51 @@ def test_a_query_of_one_block(node: RunningNode, emitter: str) -> None:
 
 def test_bounds_of_a_query(node: RunningNode, emitter: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert node.error("eth_getLogs", {"fromBlock": "0x5", "toBlock": "0x4"})["code"] == -32602
-    monkeypatch.setattr("node.rpc.logs.MAX_RANGE", 3)
-    error = node.error("eth_getLogs", {"fromBlock": "0x0"})
-    assert error["code"] == -32005
-    assert "block range too large: expected at most 3 blocks" in error["message"]
-    monkeypatch.setattr("node.rpc.logs.MAX_RANGE", 100)
-    monkeypatch.setattr("node.rpc.eth_filters.CHUNK", 2)
-    assert len(node.result("eth_getLogs", {"fromBlock": "0x0"})) == 6
     monkeypatch.setattr("node.rpc.eth_filters.MAX_RESULTS", 4)
     error = node.error("eth_getLogs", {"fromBlock": "0x0"})
     assert error["code"] == -32005
-    assert "narrow the range" in error["message"]
+    advice = "query returned more than 10000 results. Try with this block range [0x0, 0x5]."
+    assert error["message"] == advice
+    assert len(node.result("eth_getLogs", {"fromBlock": "0x0", "toBlock": "0x5"})) == 4
+    monkeypatch.setattr("node.rpc.eth_filters.MAX_CHARS", 600)  # of some 560 for each log
+    assert "Try with this block range [0x0, 0x2]." in node.error("eth_getLogs", {"fromBlock": "0x0"})["message"]
+    monkeypatch.setattr("node.rpc.eth_filters.MAX_CHARS", 60)
+    assert "Try with fewer addresses" in node.error("eth_getLogs", {"fromBlock": "0x2"})["message"]
+
+
+def test_a_search_that_takes_long_goes_on_in_slices(
+    node: RunningNode, emitter: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = node.result("eth_getLogs", {"fromBlock": "0x0"})
+    reader = Reader(node.backend.store, Executor(node.backend.rule_book), node.backend.rule_book, BlockCache())
+    monkeypatch.setattr("node.rpc.log_search.SLICE_S", -1.0)  # every read is over after one block that may match
+    monkeypatch.setattr("node.rpc.log_search.SECTION", 3)
+    anything, head = Criteria(frozenset(), ()), int(node.result("eth_blockNumber"), 16)
+    parts, start = [], 0
+    while start <= head:
+        parts.append(search(reader, anything, range(start, head + 1), 0, 100, 10**6))
+        start = parts[-1].next_height
+    assert len(parts) == head + 1
+    assert json.loads(f"[{','.join(part.text for part in parts if part.count)}]") == expected
+    monkeypatch.setattr("node.rpc.eth_filters.SEARCH_S", -1)
+    assert node.result("eth_getLogs", {"fromBlock": "0x0"}) == expected  # one slice was enough
+    monkeypatch.setattr("node.rpc.log_search.MAX_RESULTS", 0)
+    monkeypatch.setattr("node.rpc.log_search.SLICE_S", 5.0)
+    with pytest.raises(TooMuch, match=r"more than 0 results\. Try with this block range \[0x0, 0x1\]"):
+        search(reader, anything, range(head + 1), 0, 0, 10**6)
+
+
+def test_a_poll_that_finds_too_much_gets_a_part_and_the_next_one_goes_on(
+    own_node: RunningNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node = own_node
+    created = node.result("eth_getTransactionReceipt", _send(node, None, EMITTER_INIT))["contractAddress"]
+    identifier = node.result("eth_newFilter", {"address": created})
+    for number in range(5):
+        _send(node, created, _topic(number))
+    monkeypatch.setattr("node.rpc.eth_filters.MAX_RESULTS", 2)
+    polled = [node.result("eth_getFilterChanges", identifier) for _ in range(4)]
+    assert [[int(entry["topics"][0], 16) for entry in each] for each in polled] == [[0, 1], [2, 3], [4], []]
 
 
 def test_a_log_filter_that_ends(node: RunningNode, emitter: str) -> None:
@@ -135,10 +173,26 @@ criteria = st.builds(
 )
 
 
-@given(st.lists(logs, max_size=4), criteria)
-def test_a_bloom_never_hides_a_log(entries: list[Log], wanted: Criteria) -> None:
-    if any(wanted.match(entry) for entry in entries):
-        assert wanted.may_match(logs_bloom(entries))
+@given(st.lists(st.lists(logs, max_size=4), min_size=1, max_size=5), criteria)
+def test_blooms_never_hide_a_log_and_are_looked_up_for_many_blocks_at_once(
+    blocks: list[list[Log]], wanted: Criteria
+) -> None:
+    blooms = [logs_bloom(entries) for entries in blocks]
+    found = list(Columns(blooms).matching(wanted))
+    groups = [group for group in (wanted.addresses, *wanted.topics) if group]
+    expected = []
+    for place, bloom in enumerate(blooms):
+        bits = int.from_bytes(bloom, "big")
+        if all(any(bits & bloom_bits(value) == bloom_bits(value) for value in group) for group in groups):
+            expected.append(place)
+    assert found == expected
+    for place, entries in enumerate(blocks):
+        receipt = make_receipt(2, 1, 21_000, entries).encode_stored()
+        assert count_stored_logs(receipt) == len(entries)
+        assert stored_logs(receipt) == entries
+        if any(wanted.match(entry) for entry in entries):
+            assert place in found
+            assert may_hold(receipt, wanted)
 
 
 def test_calls_see_the_block_they_name_and_the_head_sees_now(node: RunningNode, emitter: str) -> None:
