@@ -85,8 +85,12 @@ class Intake:
             await asyncio.sleep(0)
             return self.take(raw)
 
-    def take(self, raw: bytes) -> tuple[Transaction, bool]:
+    def take(self, raw: bytes, *, again: bool = False) -> tuple[Transaction, bool]:
         """Take a transaction; return it, and whether it can be executed at once.
+
+        Args:
+            raw: what this node's own client sent.
+            again: it was taken before the node was started anew; that it is not taken now need not be remembered.
 
         Raises:
             InvalidTransaction: no valid block can contain it, or the pool does not take it.
@@ -97,7 +101,8 @@ class Intake:
             try:
                 return tx, self._admit(tx, view, rules, self._clients, local=True)
             except InvalidTransaction as error:
-                self._mempool.refuse(tx, error.reason)
+                if not again:
+                    self._mempool.refuse(tx, error.reason)
                 raise
 
     def receive(self, node_key: bytes, raws: Sequence[bytes]) -> Taken:

@@ -54,6 +54,7 @@ from node.execution import Loop, proofs
 from node.genesis import Genesis, load_genesis
 from node.gossip import Gossip
 from node.intake import Intake
+from node.journalling import PoolJournal
 from node.keys import load_key, read_passphrase
 from node.membership import Membership, membership
 from node.mempool import Mempool
@@ -122,6 +123,8 @@ class Validator:
         self._rounds = ConsensusMetrics(self._metrics, self._clock.now_s)
         self._executed = ExecutionMetrics(self._metrics)
         self._mempool = Mempool(config.pool)
+        journalled = config.pool.journal and not config.pool.no_locals
+        self._journal = PoolJournal(config.directory / config.pool.journal if journalled else None, self._mempool.local)
         self._pending_listeners: list[Callable[[Transaction], None]] = []
         self._intake = Intake(self._mempool, self._store, self._rule_book.rules_at, time.monotonic, self._tell_pending)
         self._application = Application(self._store, self._rule_book, self._clock, self._mempool.get, Loop(config.loop))
@@ -206,6 +209,7 @@ class Validator:
             self._do(self._driver.start())
             if self._membership.pending:
                 self._on_work()
+            self._journal.start(self._put_back)
             following = self._follow()
             await self._stop.wait()
         finally:
@@ -236,6 +240,7 @@ class Validator:
         self._timers.close()
         self._gossip.close()
         await self._rpc.close()
+        await self._journal.close()
         await self._network.close()
         if self._tasks:
             await asyncio.wait(self._tasks)
@@ -383,6 +388,13 @@ class Validator:
             log.warning("evidence cannot be sent", extra={"reason": str(error)})
             return
         self._gossip.publish(tx.hash, tx.raw)
+        self._journal.note(tx)
+
+    def _put_back(self, raw: bytes) -> None:
+        tx, work = self._intake.take(raw, again=True)
+        self._gossip.publish(tx.hash, tx.raw)
+        if work:
+            self._on_work()
 
     def _remind(self, position: tuple[int, int]) -> None:
         """Tell the leader what waits, if since then it has not proposed."""
@@ -467,6 +479,7 @@ class Validator:
         """
         tx, work = await self._intake.submit(raw)
         self._gossip.publish(tx.hash, tx.raw)
+        self._journal.note(tx)
         if work:
             self._on_work()
         return tx.hash
