@@ -111,9 +111,9 @@ class PoolJournal:
         """Write what was gathered; False if the disk did not take it."""
         waiting = [tx.raw for tx in self._local()] if self._anew or self._grown(journal) else None
         gathered, self._gathered, self._bytes, self._anew = self._gathered, [], 0, False
-        work = (journal.append, gathered) if waiting is None else (journal.rewrite, waiting)
+        write, raws = (journal.append, gathered) if waiting is None else (journal.rewrite, waiting)
         try:
-            self._disk = asyncio.create_task(asyncio.to_thread(*work))
+            self._disk = asyncio.create_task(asyncio.to_thread(write, raws))
             await asyncio.shield(self._disk)
         except OSError as error:
             self._anew = True  # the next transaction tries again, with all that waits

@@ -232,7 +232,9 @@ FILTER_ID: Schema = {"type": "string", "pattern": "^0x[0-9a-f]+$"}
 # -- the pool
 
 POOL_STATUS: Schema = record({"pending": UINT, "queued": UINT})
-_BY_SENDER_AND_NONCE = map_of(map_of(PENDING, "^(0|[1-9][0-9]*)$"), "^0x[0-9a-f]{40}$")
+_BY_NONCE = map_of(PENDING, "^(0|[1-9][0-9]*)$")
+_BY_SENDER_AND_NONCE = map_of(_BY_NONCE, "^0x[0-9a-fA-F]{40}$")
 POOL_CONTENT: Schema = record({"pending": _BY_SENDER_AND_NONCE, "queued": _BY_SENDER_AND_NONCE})
-_LINES = map_of(map_of(TEXT, "^(0|[1-9][0-9]*)$"), "^0x[0-9a-f]{40}$")
+POOL_CONTENT_FROM: Schema = record({"pending": _BY_NONCE, "queued": _BY_NONCE})
+_LINES = map_of(map_of(TEXT, "^(0|[1-9][0-9]*)$"), "^0x[0-9a-fA-F]{40}$")
 POOL_INSPECT: Schema = record({"pending": _LINES, "queued": _LINES})

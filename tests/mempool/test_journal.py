@@ -95,7 +95,9 @@ def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_notes_are_gathered_and_what_waits_is_put_back(tmp_path: Path) -> None:
-    path, local, taken = tmp_path / "pool.journal", [], []
+    path = tmp_path / "pool.journal"
+    local: list[Any] = []
+    taken: list[bytes] = []
 
     def take(raw: bytes) -> None:
         if raw == RAWS[1]:
@@ -167,7 +169,8 @@ def test_a_disk_that_takes_nothing_stops_nobody(tmp_path: Path, caplog: pytest.L
 
 
 def test_a_damaged_journal_is_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    path, taken = tmp_path / "pool.journal", []
+    path = tmp_path / "pool.journal"
+    taken: list[bytes] = []
     path.write_bytes(WHOLE + b"\xff" * 100)
 
     async def scenario() -> None:
