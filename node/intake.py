@@ -54,6 +54,7 @@ class Intake:
         rules_at: the rules of a height.
         now: seconds of any steady clock.
         on_taken: called with each transaction that is new in the pool.
+        on_refused: called with why one was not taken.
     """
 
     def __init__(
@@ -63,12 +64,14 @@ class Intake:
         rules_at: Callable[[int], Rules],
         now: Callable[[], float],
         on_taken: Callable[[Transaction], None],
+        on_refused: Callable[[InvalidTransaction], None] = lambda _: None,
     ) -> None:
         self._mempool = mempool
         self._store = store
         self._rules_at = rules_at
         self._now = now
         self._on_taken = on_taken
+        self._on_refused = on_refused
         self._clients = Allowance(CLIENTS_A_SECOND, CLIENTS_BURST_S, now())
         self._peers: dict[bytes, Allowance] = {}  # members' node keys
         self._checking = asyncio.Lock()
@@ -95,6 +98,13 @@ class Intake:
         Raises:
             InvalidTransaction: no valid block can contain it, or the pool does not take it.
         """
+        try:
+            return self._take(raw)
+        except InvalidTransaction as error:
+            self._on_refused(error)
+            raise
+
+    def _take(self, raw: bytes) -> tuple[Transaction, bool]:
         with self._store.read() as view:
             rules = self._rules_at(view.head_height + 1)
             tx = decode_transaction(raw, rules.chain_id)
@@ -120,8 +130,10 @@ class Intake:
                     work |= self._admit(decode_transaction(raw, rules.chain_id), view, rules, allowance)
                     taken.append(raw)
                 except InvalidProof as error:
+                    self._on_refused(error)
                     return Taken(taken, work, error.reason)
-                except InvalidTransaction:  # stale, or a peer's pool is not ours
+                except InvalidTransaction as error:  # stale, or a peer's pool is not ours
+                    self._on_refused(error)
                     continue
         return Taken(taken, work)
 

@@ -63,6 +63,7 @@ from node.metrics import (
     ExecutionMetrics,
     Metrics,
     Observed,
+    PoolMetrics,
     TimedLog,
     unready,
     watch_loop,
@@ -126,7 +127,15 @@ class Validator:
         journalled = config.pool.journal and not config.pool.no_locals
         self._journal = PoolJournal(config.directory / config.pool.journal if journalled else None, self._mempool.local)
         self._pending_listeners: list[Callable[[Transaction], None]] = []
-        self._intake = Intake(self._mempool, self._store, self._rule_book.rules_at, time.monotonic, self._tell_pending)
+        self._pooled = PoolMetrics(self._metrics)
+        self._intake = Intake(
+            self._mempool,
+            self._store,
+            self._rule_book.rules_at,
+            time.monotonic,
+            self._tell_pending,
+            self._pooled.refused,
+        )
         self._application = Application(self._store, self._rule_book, self._clock, self._mempool.get, Loop(config.loop))
         acting = self._application.validators()
         with self._store.read() as view:
@@ -440,6 +449,7 @@ class Validator:
         self._gossip.greet(node_key)
 
     def _tell_pending(self, tx: Transaction) -> None:
+        self._pooled.admitted(tx)
         for listener in list(self._pending_listeners):
             listener(tx)
 

@@ -70,6 +70,16 @@ class PoolIndex:
         """How many bytes wait."""
         return sum(room.size for room in self._rooms.values())
 
+    @property
+    def fullest(self) -> float:
+        """How full the fullest room is, 1 taking nothing more; the small ones of sessions do not count."""
+        parts = [0.0]
+        for sponsor, room in self._rooms.items():
+            if sponsor.kind is not Kind.SESSION:
+                count, size = self._bound(sponsor)
+                parts += (room.count / count, room.size / size)
+        return max(parts)
+
     def get(self, transaction_hash: bytes) -> Transaction | None:
         """Return a waiting transaction by its hash."""
         return self._by_hash.get(transaction_hash)

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from prometheus_client import Counter, Histogram
 
-from node.chain.transaction import Transaction
+from node.chain.transaction import InvalidTransaction, Transaction
 from node.driver.ports import Log
 from node.metrics.registry import Metrics
 from privacy.envelopes import ANONYMOUS_TYPE, SHIELDED_TYPE
@@ -22,6 +22,15 @@ LAG_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5
 LAG_EVERY_S = 0.25
 
 TYPE_NAMES = {0: "legacy", 1: "access_list", 2: "dynamic_fee", ANONYMOUS_TYPE: "anonymous", SHIELDED_TYPE: "shielded"}
+REFUSALS = {
+    "already known": "already_known",
+    "nonce too low": "nonce_too_low",
+    "nonce too high": "nonce_too_high",
+    "replacement transaction underpriced": "underpriced",
+    "insufficient funds": "insufficient_funds",
+    "txpool is full": "full",
+    "account limit exceeded": "full",
+}
 STAGES = ("build", "execute", "commit")
 
 
@@ -67,6 +76,28 @@ class ExecutionMetrics:
         self._sizes.observe(len(transactions))
         for tx in transactions:
             self._transactions[tx.type].inc()
+
+
+class PoolMetrics:
+    """What comes to the pool."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        registry = metrics.registry
+        self._admitted = Counter(
+            "gridpact_pool_admitted_total", "Transactions that the pool took.", ["type"], registry=registry
+        )
+        self._refused = Counter(
+            "gridpact_pool_refused_total", "Transactions that the pool did not take.", ["reason"], registry=registry
+        )
+
+    def admitted(self, tx: Transaction) -> None:
+        """Take note of a transaction that is new in the pool."""
+        self._admitted.labels(TYPE_NAMES[tx.type]).inc()
+
+    def refused(self, error: InvalidTransaction) -> None:
+        """Take note of one that was not taken, by the words that Ethereum clients know; all others are `invalid`."""
+        reason = next((name for words, name in REFUSALS.items() if error.reason.startswith(words)), "invalid")
+        self._refused.labels(reason).inc()
 
 
 class TimedLog:

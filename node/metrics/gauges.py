@@ -11,6 +11,7 @@ from pathlib import Path
 from contracts.bindings.consortium import Member
 from node.driver.driver import Driver
 from node.mempool import Mempool
+from node.mempool.dropped import Reason
 from node.metrics.registry import Family, Labelled, Metrics, single
 from node.p2p import Channel, PeerNetwork
 from node.storage import Store
@@ -122,7 +123,20 @@ def _chain(node: Observed) -> Sequence[Family]:
 
 def _pool(node: Observed) -> Sequence[Family]:
     pool = node.mempool
-    return (single("gridpact_pool_transactions", "Transactions that wait.", lambda: len(pool)),)
+    return (
+        single("gridpact_pool_pending", "Transactions that can be executed.", lambda: pool.pending),
+        single("gridpact_pool_queued", "Transactions that cannot be executed yet.", lambda: pool.queued),
+        single("gridpact_pool_bytes", "Bytes of all that wait.", lambda: pool.size),
+        single("gridpact_pool_transactions_limit", "Transactions at most.", lambda: pool.limits.global_slots),
+        single("gridpact_pool_bytes_limit", "Bytes at most.", lambda: pool.limits.global_bytes),
+        single("gridpact_pool_fullest_room_ratio", "How full the fullest member's room is.", lambda: pool.fullest),
+        Family(
+            "gridpact_pool_dropped_total",
+            "Transactions that left without being committed, and those of clients that were refused.",
+            ("reason",),
+            lambda: {(reason.value,): pool.departures.counts[reason] for reason in Reason},
+        ),
+    )
 
 
 def _storage(node: Observed) -> Sequence[Family]:

@@ -77,15 +77,19 @@ async def _see(validator: Validator) -> Seen:
     url = f"http://127.0.0.1:{validator._rpc.port}"
     try:
         async with aiohttp.ClientSession() as client, asyncio.timeout(BOUND_S):
-            for method, params in [
-                ("eth_sendRawTransaction", ["0x" + raw.hex()]),
-                ("eth_getBalance", []),
-                *[(f"eth_made_up_{number}", []) for number in range(50)],
-            ]:
-                call = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+            for number, (method, params) in enumerate(
+                [
+                    ("eth_sendRawTransaction", ["0x" + raw.hex()]),
+                    ("eth_sendRawTransaction", ["0x" + raw.hex()]),
+                    ("eth_sendRawTransaction", ["0x02"]),
+                    ("eth_getBalance", []),
+                    *[(f"eth_made_up_{each}", []) for each in range(50)],
+                ]
+            ):
+                call = {"jsonrpc": "2.0", "id": number, "method": method, "params": params}
                 async with client.post(url, json=call) as response:
                     answer = await response.json()
-                    assert ("result" in answer) == (method == "eth_sendRawTransaction"), answer
+                    assert ("result" in answer) == (number == 0), answer
             await committed.wait()
             longest_s = await _longest_step(validator._metrics)
             answers = {path: await _get(client, url, path) for path in ("/metrics", "/health", "/ready", "/liveness")}
@@ -133,10 +137,20 @@ def test_a_scrape_tells_what_happened(seen: Seen) -> None:
     assert 0 < seen.family("gridpact_storage_used_bytes")[""] < seen.family("gridpact_storage_map_bytes")[""]
 
 
+def test_what_the_pool_took_and_what_not(seen: Seen) -> None:
+    assert seen.family("gridpact_pool_admitted_total") == {'{type="dynamic_fee"}': 1}
+    refused = seen.family("gridpact_pool_refused_total")
+    assert refused.pop('{reason="invalid"}') == 1
+    assert list(refused.values()) == [1]  # already known, or its nonce too low by then
+    assert seen.family("gridpact_pool_pending") == {"": 0}
+    assert seen.family("gridpact_pool_dropped_total")['{reason="evicted"}'] == 0
+
+
 def test_methods_that_do_not_exist_share_one_label(seen: Seen) -> None:
     requests = seen.family("gridpact_rpc_requests_total")
     assert requests['{method="unknown",outcome="invalid"}'] == 50
     assert requests['{method="eth_sendRawTransaction",outcome="success"}'] == 1
+    assert requests['{method="eth_sendRawTransaction",outcome="error"}'] == 2
     assert requests['{method="eth_getBalance",outcome="invalid"}'] == 1
     assert "made_up" not in seen.answers["/metrics"][2]
 
