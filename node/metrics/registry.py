@@ -19,6 +19,7 @@ OPENMETRICS = "application/openmetrics-text"
 TEXT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS_TYPE = f"{OPENMETRICS}; version=1.0.0; charset=utf-8"
 _EOF = b"# EOF\n"
+MAX_PIECE = 100  # samples that are made into text without a pause: under a millisecond
 
 Labelled = Mapping[tuple[str, ...], float]
 """Values by the values of their labels, in the labels' order."""
@@ -101,7 +102,7 @@ class Metrics:
         self.registry.register(_Read(families))
 
     async def expose(self, accept: str) -> Exposition:
-        """Return everything as text; the loop does other things between any two families.
+        """Return everything as text; the loop does other things between any two pieces of `MAX_PIECE` samples.
 
         Args:
             accept: the Accept header of whoever asks.
@@ -109,15 +110,35 @@ class Metrics:
         modern = OPENMETRICS in accept
         parts = []
         for family in self.registry.collect():
-            parts.append(_encode(family, modern=modern))
-            await asyncio.sleep(0)
+            for piece in _pieces(family):
+                parts.append(_encode(piece, modern=modern))
+                await asyncio.sleep(0)
         if modern:
             parts.append(_EOF)
         return Exposition(b"".join(parts), OPENMETRICS_TYPE if modern else TEXT_TYPE)
 
 
-def _encode(family: Metric, *, modern: bool) -> bytes:
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """Some samples of a family, and whether they are its first: only those stand under its head."""
+
+    family: Metric
+    first: bool
+
+
+def _pieces(family: Metric) -> Iterator[_Piece]:
+    for start in range(0, max(1, len(family.samples)), MAX_PIECE):
+        part = Metric(family.name, family.documentation, family.type, family.unit)
+        part.samples = family.samples[start : start + MAX_PIECE]
+        yield _Piece(part, first=start == 0)
+
+
+def _encode(piece: _Piece, *, modern: bool) -> bytes:
+    text: bytes
     if modern:
-        whole: bytes = openmetrics.generate_latest(_One(family))  # type: ignore[no-untyped-call]
-        return whole.removesuffix(_EOF)
-    return exposition.generate_latest(_One(family))
+        text = openmetrics.generate_latest(_One(piece.family)).removesuffix(_EOF)  # type: ignore[no-untyped-call]
+    else:
+        text = exposition.generate_latest(_One(piece.family))
+    while not piece.first and text.startswith(b"# "):
+        text = text.partition(b"\n")[2]
+    return text

@@ -48,6 +48,7 @@ class RpcMetrics:
             buckets=REQUEST_BUCKETS_S,
             registry=registry,
         )
+        self._known: dict[tuple[str, str], tuple[Counter, Histogram]] = {}  # looking labels up costs more than counting
         self.dropped_subscribers = Counter(
             "gridpact_rpc_subscribers_dropped_total",
             "WebSocket connections that were closed because they were too slow.",
@@ -63,8 +64,13 @@ class RpcMetrics:
             duration_s: since the request was begun.
         """
         name = UNKNOWN if method is None else method
-        self._requests.labels(name, "success" if code is None else OUTCOMES.get(code, "error")).inc()
-        self._duration.labels(name).observe(duration_s)
+        key = name, "success" if code is None else OUTCOMES.get(code, "error")
+        found = self._known.get(key)
+        if found is None:
+            found = self._known[key] = self._requests.labels(*key), self._duration.labels(name)
+        count, duration = found
+        count.inc()
+        duration.observe(duration_s)
 
 
 def watch_server(
