@@ -99,12 +99,12 @@ class Intake:
             InvalidTransaction: no valid block can contain it, or the pool does not take it.
         """
         try:
-            return self._take(raw)
+            return self._take(raw, again=again)
         except InvalidTransaction as error:
             self._on_refused(error)
             raise
 
-    def _take(self, raw: bytes) -> tuple[Transaction, bool]:
+    def _take(self, raw: bytes, *, again: bool) -> tuple[Transaction, bool]:
         with self._store.read() as view:
             rules = self._rules_at(view.head_height + 1)
             tx = decode_transaction(raw, rules.chain_id)
