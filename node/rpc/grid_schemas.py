@@ -14,6 +14,7 @@ from node.rpc.schemas import (
     array,
     constant,
     either,
+    named,
     nullable,
     record,
 )
@@ -25,48 +26,49 @@ _CHAIN = constant("contract", "ledger")
 
 GENESIS: Schema = {"type": "object"}
 CLOCK = record({"segments": array(_SEGMENT)})
-STATUS = record({
+STATUS = named("NodeStatus", "a validator's head, chains, view and peers", record({
     "nodeKey": HASH32, "height": UINT, "hash": HASH32, "timestamp": UINT, "chainTime": UINT, "view": UINT,
     "epoch": UINT, "contractHead": _HEAD, "ledgerHead": _HEAD, "targetHeight": nullable(UINT), "waiting": UINT,
     "validators": array(HASH32),
     "peers": array(record({
         "nodeKey": HASH32, "name": TEXT, "endpoint": TEXT, "connected": BOOLEAN, "height": nullable(UINT),
     })),
-})  # fmt: skip
-CONSORTIUM = record({
+}))  # fmt: skip
+CONSORTIUM = named("Consortium", "the members, and the acting validators", record({
     "epoch": UINT, "quorum": UINT, "faults": UINT, "validators": array(HASH32),
     "members": array(record({
         "name": TEXT, "account": ADDRESS, "nodeKey": HASH32, "endpoint": TEXT, "sinceEpoch": UINT,
     })),
-})  # fmt: skip
+}))  # fmt: skip
 EVIDENCE = array(record({
     "evidence": HASH32, "nodeKey": HASH32, "epoch": UINT, "height": UINT, "view": UINT, "phase": UINT,
     "firstHash": HASH32, "firstSignature": BYTES, "secondHash": HASH32, "secondSignature": BYTES,
 }))  # fmt: skip
-ROUND_RECORD = record({
+ROUND_RECORD = named("RoundRecord", "the round record of a height", record({
     "height": UINT, "blockHash": HASH32, "digest": HASH32, "rulesVersion": UINT, "epoch": UINT,
     "validatorsHash": HASH32, "nextValidatorsHash": HASH32, "contractHead": _HEAD, "ledgerHead": _HEAD,
     "historyRoot": HASH32, "raw": BYTES,
-})  # fmt: skip
-CERTIFICATE = nullable(record({
+}))  # fmt: skip
+CERTIFICATE = nullable(named("Certificate", "a quorum's signatures under a height's block", record({
     "height": UINT, "epoch": UINT, "view": UINT, "phase": TEXT, "blockHash": HASH32, "signers": array(HASH32),
     "signatures": array(BYTES), "raw": BYTES,
-}))  # fmt: skip
-CHAIN_BLOCK = nullable(record({
+})))  # fmt: skip
+CHAIN_BLOCK = nullable(named("ChainBlock", "a block of the contract or the ledger chain", record({
     "chain": _CHAIN, "number": UINT, "hash": HASH32, "parentHash": HASH32, "height": UINT, "roundHash": HASH32,
     "timestamp": UINT, "transactionsRoot": HASH32, "receiptsRoot": HASH32,
     "transactions": either(array(HASH32), array(MINED)), "raw": BYTES,
-}))  # fmt: skip
-TRANSACTION_PROOF = nullable(record({
+})))  # fmt: skip
+TRANSACTION_PROOF = nullable(named(
+    "TransactionProof", "what proves a transaction committed, for gridpact audit check-proof", record({
     "format": TEXT, "transaction": BYTES, "receipt": BYTES, "index": _INTEGER, "transactionNodes": array(BYTES),
     "receiptNodes": array(BYTES), "chainBlock": BYTES,
     "history": record({"size": _INTEGER, "index": _INTEGER, "siblings": array(HASH32), "peaks": array(HASH32)}),
     "record": BYTES, "header": BYTES, "certificate": BYTES, "transitions": array(BYTES),
-}))  # fmt: skip
-HISTORY_PROOF = nullable(record({
+})))  # fmt: skip
+HISTORY_PROOF = nullable(named("HistoryProof", "a path in the Merkle Mountain Range of both chains", record({
     "chain": _CHAIN, "number": UINT, "blockHash": HASH32, "height": UINT, "historyRoot": HASH32, "size": UINT,
     "index": UINT, "siblings": array(HASH32), "peaks": array(HASH32),
-}))  # fmt: skip
+})))  # fmt: skip
 CERTIFIED_BLOCKS = array(record({"body": BYTES, "certificate": BYTES}))
 TRANSITIONS = array(record({
     "epoch": UINT, "height": UINT, "header": BYTES, "record": BYTES, "certificate": BYTES, "validators": array(HASH32),

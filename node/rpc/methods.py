@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from node.rpc.absent import ABSENT
 from node.rpc.context import Context
 from node.rpc.errors import INVALID_PARAMS, METHOD_NOT_FOUND, RpcError, shown
 from node.rpc.formats import Json, Parser
@@ -97,7 +98,8 @@ class MethodTable:
         """
         method = self._methods.get(name)
         if method is None:
-            raise RpcError(METHOD_NOT_FOUND, f"the method {shown(name)[1:-1]} does not exist/is not available")
+            why = f": {ABSENT[name]}" if name in ABSENT else ""
+            raise RpcError(METHOD_NOT_FOUND, f"the method {shown(name)[1:-1]} does not exist/is not available{why}")
         return method
 
     def __contains__(self, name: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +12,19 @@ import pytest
 from jsonschema import Draft7Validator
 from referencing import Registry, Resource
 
-from node.rpc import formats, schemas
+from node.rpc import errors, formats, schemas
+from node.rpc.absent import ABSENT
 from node.rpc.calls import call_request
 from node.rpc.discover import openrpc_document
 from node.rpc.dispatch import all_methods
 from node.rpc.errors import RpcError
 from node.rpc.logs import log_query
 from node.rpc.methods import Method, Parameter
+from node.rpc.settings import RpcConfig
 from tests.node.chains import sign_transaction
 from tests.node.samples import account_key, address_of
 from tests.rpc.harness import RunningNode
+from tests.rpc.page import PAGE, renewed
 from tests.rpc.test_logs import EMITTER_INIT
 
 META_SCHEMA = Path(__file__).parent / "openrpc-meta-schema.json"
@@ -181,3 +185,24 @@ def test_answers_fit_the_declared_results(node: RunningNode, samples: dict[str, 
         if not any("result" in answer for answer in answers):
             unanswered.add(method.name)
     assert unanswered - SESSIONS_ONLY - NO_RESULT_HERE == set()
+
+
+def test_the_page_is_made_from_the_code() -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    assert renewed(text) == text, "renew it: python -m tests.rpc.page"
+
+
+def test_the_page_explains_every_code_and_setting() -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    codes = {value for name, value in vars(errors).items() if name.isupper() and isinstance(value, int)}
+    for code in codes - {errors.MAX_SHOWN}:
+        assert f"| {code} |" in text, code
+    for setting in fields(RpcConfig):
+        if setting.name not in {"host", "port", "tokens", "max_read_s", "max_queued_bytes", "metrics_listen"}:
+            assert f"`{setting.name}`" in text, setting.name
+
+
+def test_absent_methods_are_absent_and_say_why(node: RunningNode) -> None:
+    assert not ABSENT.keys() & {method.name for method in ALL}
+    message = node.error("eth_getWork")["message"]
+    assert message == f"the method eth_getWork does not exist/is not available: {ABSENT['eth_getWork']}"
