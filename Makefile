@@ -10,7 +10,7 @@ SEEDS ?= 2000
 COUNT ?= 100
 TX ?= 1000000
 .DEFAULT_GOAL := help
-.PHONY: help devnet soak soak-kill soak-chain operations fuzz sim sim-mutants test test-kill test-tamper test-web3 check conformance format lint types imports anonymity bench bench-privacy bench-private-window bench-worst-case bench-catchup bench-scale lock contracts clean
+.PHONY: help devnet soak soak-kill soak-chain operations fuzz sim sim-mutants test test-kill test-tools test-tamper test-web3 check conformance format lint types imports anonymity bench bench-privacy bench-private-window bench-worst-case bench-catchup bench-scale lock contracts clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -33,6 +33,9 @@ test: $(DEV) ## set up and run the tests (no network, under ten minutes)
 
 test-kill: $(DEV) ## kill -9 of validators and agents during the day, then of all four at once
 	$(BIN)/pytest -m kill $(ARGS)
+
+test-tools: $(DEV) ## ethers, viem, Foundry, Hardhat and Caliper against four validators (needs node and npm)
+	$(BIN)/pytest -n0 -m tools $(ARGS)
 
 test-tamper: $(DEV) ## flip a byte of every kind of stored value: the audit names it
 	$(BIN)/pytest -m tamper $(ARGS)

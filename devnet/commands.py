@@ -50,6 +50,9 @@ def up(
     unlock: Annotated[
         bool, typer.Option("--unlock", help="Let the nodes sign for ten known accounts; implies --open-accounts.")
     ] = False,
+    heartbeat_s: Annotated[
+        int, typer.Option(help="Seconds after which an idle chain makes an empty block; 0: never.", min=0, max=3600)
+    ] = 0,
     tariff: Annotated[str | None, typer.Option(help="shared-connection or public-grid.")] = None,
     rpc_port: Annotated[int, typer.Option(help="RPC port of the first node.", min=1024, max=MAX_RPC_PORT)] = 8545,
     data: DataOption = DATA,
@@ -65,6 +68,7 @@ def up(
         tariff=tariff,
         private=private,
         unlock=unlock,
+        heartbeat_s=heartbeat_s,
     )
     plan = load_scenario(find_scenario(scenario or (DEFAULT_PRIVATE if private else DEFAULT)))
     if private and plan.why_open:

@@ -52,6 +52,7 @@ class Options:
         tariff: a preset, in place of the scenario's.
         private: whether the street is private even if its scenario does not say so.
         unlock: whether every node signs for the mnemonic's accounts, which needs open accounts.
+        heartbeat_s: after how many wall seconds an idle chain makes an empty block; 0: never.
     """
 
     rpc_port: int = 8545
@@ -60,6 +61,7 @@ class Options:
     tariff: str | None = None
     private: bool = False
     unlock: bool = False
+    heartbeat_s: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +198,13 @@ def unlock_accounts(place: Place) -> None:
     for index in range(place.validators):
         with (place.node(index) / CONFIG_NAME).open("a", encoding="utf-8") as file:
             file.write(section)
+
+
+def set_heartbeat(place: Place) -> None:
+    """Add to every node's configuration after how long an idle leader proposes an empty block."""
+    for index in range(place.validators):
+        with (place.node(index) / CONFIG_NAME).open("a", encoding="utf-8") as file:
+            file.write(f"\n[consensus]\nheartbeat_ms = {1000 * place.options.heartbeat_s}\n")
 
 
 def genesis_content(place: Place) -> dict[str, Any]:

@@ -21,6 +21,7 @@ MANIFEST_NAME = "manifest"  # of the snapshot that a database is being made from
 DEFAULT_SNAPSHOT_HEIGHTS = 1_000
 LOOPS = ("inlined", "stock")  # node.execution.Loop, whose import would take a second of every command
 MIN_HISTORY_HEIGHTS = 256  # votes that wait, proofs and BLOCKHASH look back no further
+MAX_HEARTBEAT_MS = 86_400_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,8 @@ class NodeConfig:
     `p2p_dial` says where to reach members behind a forward, by node key, whatever end point they gave;
     `clock_offset_ms` is added to the machine's clock; `loop` runs the opcodes; `history_heights` is how far behind
     the head the state can be read, 0 for all the way. `keystores` are the accounts that a devnet's node signs for, and
-    `keystores_passphrase_file` opens them all. `metrics_listen` serves /metrics in the RPC's stead.
+    `keystores_passphrase_file` opens them all. `metrics_listen` serves /metrics in the RPC's stead. `heartbeat_ms` is
+    after how long an idle leader proposes an empty block, 0 for never.
     """
 
     directory: Path
@@ -53,6 +55,7 @@ class NodeConfig:
     keystores: tuple[Path, ...] = ()
     keystores_passphrase_file: Path | None = None
     pool: PoolLimits = field(default_factory=PoolLimits)
+    heartbeat_ms: int = 0
     metrics_listen: tuple[str, int] | None = None
 
     @property
@@ -79,6 +82,7 @@ def load_config(path: Path) -> NodeConfig:
     sync, snapshot, execution = top.table("sync", {}), top.table("snapshot", {}), top.table("execution", {})
     state, accounts, pool = top.table("state", {}), top.table("accounts", {}), top.table("pool", {})
     metrics = top.table("metrics", {})
+    consensus = top.table("consensus", {})
     passphrase_file = node.text("passphrase_file", "")
     accounts_passphrase_file = accounts.text("passphrase_file", "")
     config = NodeConfig(
@@ -101,8 +105,9 @@ def load_config(path: Path) -> NodeConfig:
         keystores_passphrase_file=base / accounts_passphrase_file if accounts_passphrase_file else None,
         pool=read_pool(pool),
         metrics_listen=metrics.endpoint("listen") if metrics.text("listen", "") else None,
+        heartbeat_ms=consensus.integer("heartbeat_ms", 0, MAX_HEARTBEAT_MS, 0),
     )
-    for table in (top, node, p2p, rpc, log, sync, snapshot, execution, state, accounts, pool, metrics):
+    for table in (top, node, p2p, rpc, log, sync, snapshot, execution, state, accounts, pool, metrics, consensus):
         table.close()
     return config
 

@@ -168,6 +168,7 @@ class Validator:
                 max_body_bytes=rules.max_block_bytes,
                 view_timeout_ms=rules.view_timeout_ms,
                 max_view_timeout_ms=rules.max_view_timeout_ms,
+                heartbeat_ms=config.heartbeat_ms,
                 body_format=BodyFormat(split_body, join_body, keccak),
             ),
             height=height,

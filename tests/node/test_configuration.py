@@ -62,6 +62,16 @@ def test_wrong_toml_names_file_key_and_expectation(
     assert expected in caught.value.expected
 
 
+def test_an_idle_chain_has_no_heartbeat_unless_it_is_asked_for(tmp_path: Path) -> None:
+    path = write_config(tmp_path)
+    assert load_config(path).heartbeat_ms == 0
+    path.write_text(path.read_text() + "\n[consensus]\nheartbeat_ms = 2000\n")
+    assert load_config(path).heartbeat_ms == 2_000
+    path.write_text(path.read_text().replace("2000", "-1"))
+    with pytest.raises(ConfigError, match=r"consensus\.heartbeat_ms"):
+        load_config(path)
+
+
 def test_accounts_to_unlock_are_found_beside_the_file(tmp_path: Path) -> None:
     path = write_config(tmp_path)
     assert load_config(path).keystores == ()
