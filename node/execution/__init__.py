@@ -8,7 +8,8 @@
 | `loop.py`, `calls.py` | its opcode loop, the functions of the cheap opcodes, and calls |
 | `code.py` | its code stream |
 | `precompiles.py`, `proofs.py` | its table of precompiled contracts, with our prices, `ed25519_verify` and claims |
-| `overrides.py`, `unsigned.py` | nothing of it: calls over another state, and without a signature |
+| `overrides.py`, `unsigned.py`, `access.py` | nothing: calls over another state, unsigned, what they touch |
+| `transfers.py` | nothing: transfers as logs, for simulations |
 | `executor.py` | its chain: blocks, calls, estimates, genesis |
 """
 

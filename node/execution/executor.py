@@ -8,8 +8,9 @@ from dataclasses import replace
 
 from node.admission import calldata_floor, check_nonce, check_payable, intrinsic_gas
 from node.chain.receipt import Receipt, make_receipt
-from node.chain.transaction import InvalidTransaction, Transaction
+from node.chain.transaction import AccessList, InvalidTransaction, Transaction
 from node.errors import GridpactError
+from node.execution.access import RecordingAccounts, find_access_list
 from node.execution.accounts import FlatAccounts
 from node.execution.governance import begin_consortium
 from node.execution.machine import (
@@ -20,6 +21,7 @@ from node.execution.machine import (
     Outcome,
     apply_call,
     apply_transaction,
+    contract_address,
     create_at,
 )
 from node.execution.overrides import NO_OVERRIDES, StateOverrides, check_overrides
@@ -150,7 +152,7 @@ class Executor:
 
         def attempt(gas: int) -> Outcome:
             machine = self.machine(state, environment, overrides)
-            return run_unsigned(machine, _with_gas(tx, gas))
+            return run_unsigned(machine, replace(tx, gas_limit=gas))
 
         if high <= low:
             raise OutOfGasEstimate(cap)
@@ -171,6 +173,34 @@ class Executor:
             else:
                 low = guess
         return high
+
+    def access_list(
+        self,
+        state: StateReader,
+        environment: BlockEnvironment,
+        tx: Transaction,
+        overrides: StateOverrides = NO_OVERRIDES,
+    ) -> tuple[AccessList, Outcome]:
+        """Return what a transaction touches beside sender, destination and precompiled contracts, and what it does.
+
+        Raises:
+            InvalidTransaction: it cannot be applied.
+            InvalidOverride: the overrides contradict each other.
+        """
+        environment = priced(environment, tx)
+        to = tx.to
+
+        def attempt(listed: AccessList) -> tuple[Outcome, set[bytes]]:
+            machine = self.machine(state, environment, overrides, RecordingAccounts)
+            outcome = run_unsigned(machine, replace(tx, access_list=listed))
+            assert isinstance(machine.accounts, RecordingAccounts)
+            return outcome, machine.accounts.asked
+
+        machine = self.machine(state, environment, overrides)
+        if to is None:
+            to = contract_address(tx.sender, machine.accounts.get_nonce(tx.sender))
+        without = {tx.sender, to, *machine.precompiles}
+        return find_access_list(attempt, tx.access_list, without)
 
     def _affordable(
         self, state: StateReader, environment: BlockEnvironment, tx: Transaction, overrides: StateOverrides
@@ -212,11 +242,6 @@ def priced(environment: BlockEnvironment, tx: Transaction) -> BlockEnvironment:
     if not environment.base_fee or tx.max_fee_per_gas or tx.max_priority_fee_per_gas:
         return environment
     return replace(environment, base_fee=0)
-
-
-def _with_gas(tx: Transaction, gas: int) -> Transaction:
-    values = {name: getattr(tx, name) for name in tx.__slots__}
-    return Transaction(**(values | {"gas_limit": gas}))
 
 
 class _Block:

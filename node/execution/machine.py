@@ -6,7 +6,7 @@ EIP-3651 (warm coinbase), EIP-6780 (selfdestruct), EIP-7623 (calldata floor).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +29,7 @@ from node.execution.accounts import FlatAccounts
 from node.execution.computation import computation_class, with_precompiles
 from node.execution.overrides import NO_OVERRIDES, StateOverrides, apply_overrides, beneath, override_precompiles
 from node.execution.precompiles import SETS
+from node.execution.proofs import Precompile
 from node.execution.results import ANCESTORS, BlockEnvironment, Loop
 from node.rules import Rules
 from node.state import StateReader
@@ -68,11 +69,13 @@ class Machine(PragueState):
         self._account_db = self.accounts
         self.rules = rules
         self.computation_class = computation_class(rules.fork, loop)
+        self._moved: list[bytes] = []
         if overrides:
             apply_overrides(self.accounts, overrides)
             precompiles = override_precompiles(SETS[rules.fork], overrides)
             if precompiles is not SETS[rules.fork]:
                 self.computation_class = with_precompiles(self.computation_class, precompiles)
+                self._moved = sorted(SETS[rules.fork].keys() - precompiles.keys())
         self._ancestor_hash = environment.ancestor_hash
         self._ancestor_hashes: dict[int, bytes] = {}
         self._environment = environment
@@ -90,6 +93,17 @@ class Machine(PragueState):
             excess_blob_gas=environment.excess_blob_gas,
         )
         self.base_fee_per_gas = base_fee
+
+    @property
+    def precompiles(self) -> Mapping[bytes, Precompile]:
+        """Return the precompiled contracts by address."""
+        found: Mapping[bytes, Precompile] = self.computation_class._precompiles
+        return found
+
+    def warm_up(self) -> None:
+        """Mark the addresses warm from which a precompiled contract was moved: they cost as little as before."""
+        for address in self._moved:
+            self.accounts.mark_address_warm(address)
 
     # -- what py-evm's opcodes call
 
@@ -239,6 +253,7 @@ def _create_message(sender: bytes, nonce: int, gas: int, value: int, code: bytes
 def _compute(machine: Machine, message: Message, price: int, blobs: Sequence[bytes] = ()) -> ComputationAPI:
     accounts = machine.accounts
     context = CancunTransactionContext(gas_price=price, origin=message.sender, blob_versioned_hashes=blobs)
+    machine.warm_up()
     accounts.mark_address_warm(message.sender)
     accounts.mark_address_warm(message.storage_address)
     if not message.is_create:

@@ -6,9 +6,11 @@ Source of the order of checks and of their words: go-ethereum, core/state_transi
 from __future__ import annotations
 
 from node.admission import MAX_INITCODE_BYTES, calldata_floor, highest_cost, intrinsic_gas
+from node.chain import rlp
 from node.chain.address import checksummed
 from node.chain.transaction import MAX_NONCE, AccessList, InvalidTransaction, Transaction
 from node.execution.machine import Machine, Outcome, apply_transaction
+from node.rules import OWN_FORK
 
 NO_HASH = bytes(32)
 
@@ -40,6 +42,17 @@ def unsigned(
     return Transaction(
         b"", NO_HASH, kind, chain_id, nonce, tip, cap, gas, to, value, data, access_list, 0, 0, 0, sender
     )
+
+
+def encode_unsigned(tx: Transaction) -> bytes:
+    """Return the encoding of a transaction of type 0 or 2 with zeros for its signature, as go-ethereum simulates it."""
+    to = b"" if tx.to is None else tx.to
+    tail = [tx.gas_limit, to, tx.value, tx.data]
+    if tx.type == 0:
+        return rlp.encode([tx.nonce, tx.max_fee_per_gas, *tail, 0, 0, 0])
+    listed = [(address, [slot.to_bytes(32, "big") for slot in slots]) for address, slots in tx.access_list]
+    fees = [tx.max_priority_fee_per_gas, tx.max_fee_per_gas]
+    return b"\2" + rlp.encode([tx.chain_id, tx.nonce, *fees, *tail, listed, 0, 0, 0])
 
 
 def run_unsigned(machine: Machine, tx: Transaction, *, strict: bool = False) -> Outcome:
@@ -82,6 +95,8 @@ def check_unsigned(machine: Machine, tx: Transaction, *, strict: bool) -> None:
     have, want = machine.accounts.get_balance(tx.sender), highest_cost(tx)
     if have < want:
         raise InvalidTransaction(f"insufficient funds for gas * price + value: address {who} have {have} want {want}")
+    if tx.to is None and tx.value and machine.rules.fork == OWN_FORK:
+        raise InvalidTransaction(f"a contract creation carries no value on this chain: found {tx.value} wei")
     due = intrinsic_gas(tx)
     if tx.gas_limit < due:
         raise InvalidTransaction(f"intrinsic gas too low: have {tx.gas_limit}, want {due}")

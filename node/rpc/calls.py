@@ -14,9 +14,22 @@ from node.execution.unsigned import unsigned
 from node.rpc import schemas
 from node.rpc.blocks import call_environment
 from node.rpc.errors import SERVER_ERROR, InvalidParams, Reverted, RpcError
-from node.rpc.formats import BlockRef, address, data, field, mapping, number, quantity, sequence, slot
+from node.rpc.formats import (
+    BlockRef,
+    Json,
+    address,
+    data,
+    field,
+    mapping,
+    number,
+    quantity,
+    sequence,
+    slot,
+    to_quantity,
+)
 from node.rpc.overrides import BlockOverrides, overridden, refused
 from node.rpc.reads import Reader
+from node.rpc.render import access_list_json
 from node.rpc.schemas import takes
 
 MAX_ACCESS_ENTRIES = 1_000  # addresses, and keys of each, in an access list
@@ -200,6 +213,34 @@ def run_estimate(
             raise RpcError(SERVER_ERROR, f"failed with {gas} gas: {error.reason}") from None
         except InvalidOverride as error:
             raise refused(error) from None
+
+
+def run_access_list(
+    reader: Reader,
+    request: CallRequest,
+    ref: BlockRef,
+    chain_time_s: int,
+    state_overrides: StateOverrides,
+    block_overrides: BlockOverrides,
+) -> Json:
+    """Return what a transaction of the next block touches, and the gas that it uses with that list. A read function.
+
+    Raises:
+        RpcError: there is no such block, or it cannot be run.
+    """
+    with reader.store.read() as view:
+        state, environment = call_environment(view, reader.rule_book, ref, chain_time_s, next_block=True)
+        gas = capped(request, environment.gas_limit)
+        tx = request.transaction(environment.chain_id, gas)
+        environment = overridden(environment, block_overrides)
+        try:
+            listed, outcome = reader.executor.access_list(state, environment, tx, state_overrides)
+        except InvalidTransaction as error:
+            raise RpcError(SERVER_ERROR, f"failed to apply transaction: err: {error.reason}") from None
+        except InvalidOverride as error:
+            raise refused(error) from None
+    answer = {"accessList": access_list_json(listed), "gasUsed": to_quantity(outcome.gas_used)}
+    return answer if outcome.success else answer | {"error": vm_error(outcome.error)}
 
 
 def capped(request: CallRequest, most: int) -> int:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from node.execution.overrides import NO_OVERRIDES, StateOverrides
 from node.rpc import schemas
-from node.rpc.calls import CallRequest, call_request, run_call, run_estimate
+from node.rpc.calls import CallRequest, call_request, run_access_list, run_call, run_estimate
 from node.rpc.context import Context
 from node.rpc.formats import BlockRef, Json, Tag, block_ref, to_data, to_quantity
 from node.rpc.methods import MethodTable, Parameter
 from node.rpc.overrides import NO_BLOCK_OVERRIDES, BlockOverrides, block_overrides, state_overrides
+from node.rpc.simulate import SimulateRequest, run_simulation, simulate_request
 
 table = MethodTable()
 
@@ -34,3 +35,18 @@ async def estimate_gas(
     """Return the least gas limit with which a transaction succeeds in the next block."""
     now_s = context.backend.chain_time_s()
     return to_quantity(await context.reads.run(run_estimate, request, block, now_s, accounts, blocks))
+
+
+@table.method("eth_createAccessList", _CALL, _BLOCK, _STATE, _BLOCK_OVERRIDES, returns=schemas.ACCESS_LIST_RESULT)
+async def create_access_list(
+    context: Context, request: CallRequest, block: BlockRef, accounts: StateOverrides, blocks: BlockOverrides
+) -> Json:
+    """Return the addresses and slots that a transaction touches, and the gas that it uses if it names them."""
+    now_s = context.backend.chain_time_s()
+    return await context.reads.run(run_access_list, request, block, now_s, accounts, blocks)
+
+
+@table.method("eth_simulateV1", Parameter("payload", simulate_request), _BLOCK, returns=schemas.SIMULATE_RESULT)
+async def simulate(context: Context, request: SimulateRequest, block: BlockRef) -> Json:
+    """Make blocks of calls upon a block and return them whole, with receipts, logs and roots; nothing is kept."""
+    return await context.reads.render(run_simulation, request, block, context.backend.chain_time_s())

@@ -13,7 +13,7 @@ from node.chain import rlp
 from node.chain.header import Header
 from node.chain.private import SignedCall, SignedTransfer
 from node.chain.receipt import Log
-from node.chain.transaction import Transaction, decode_transaction
+from node.chain.transaction import AccessList, Transaction, decode_transaction
 from node.rpc.formats import Json, to_data, to_quantity
 from node.rpc.reads import BlockData
 from privacy.envelopes import ANONYMOUS_TYPE, SHIELDED_TYPE
@@ -71,12 +71,16 @@ def block_size(block: BlockData) -> int:
 
 def mined_transaction_json(block: BlockData, index: int, chain_id: int) -> dict[str, Json]:
     """Return a committed transaction."""
-    transaction = decode_transaction(block.raws[index], chain_id)
-    header = block.header
+    return placed_transaction_json(decode_transaction(block.raws[index], chain_id), block.header, index)
+
+
+def placed_transaction_json(transaction: Transaction, header: Header, index: int) -> dict[str, Json]:
+    """Return a transaction that stands in a block."""
     return {
         **_transaction_json(transaction),
         "blockHash": to_data(header.hash),
         "blockNumber": to_quantity(header.number),
+        "blockTimestamp": to_quantity(header.timestamp),
         "transactionIndex": to_quantity(index),
         "gasPrice": to_quantity(
             effective_gas_price(
@@ -92,6 +96,7 @@ def pending_transaction_json(transaction: Transaction) -> dict[str, Json]:
         **_transaction_json(transaction),
         "blockHash": None,
         "blockNumber": None,
+        "blockTimestamp": None,
         "transactionIndex": None,
         "gasPrice": to_quantity(transaction.max_fee_per_gas),
     }
@@ -122,14 +127,19 @@ def _transaction_json(transaction: Transaction) -> dict[str, Json]:
         return table | _private_json(transaction.private)
     if transaction.type:
         table["yParity"] = to_quantity(parity)
-        table["accessList"] = [
-            {"address": to_data(account), "storageKeys": [to_data(key.to_bytes(32, "big")) for key in keys]}
-            for account, keys in transaction.access_list
-        ]
+        table["accessList"] = access_list_json(transaction.access_list)
     if transaction.type == 2:
         table["maxFeePerGas"] = to_quantity(transaction.max_fee_per_gas)
         table["maxPriorityFeePerGas"] = to_quantity(transaction.max_priority_fee_per_gas)
     return table
+
+
+def access_list_json(entries: AccessList) -> list[dict[str, Json]]:
+    """Return an access list."""
+    return [
+        {"address": to_data(account), "storageKeys": [to_data(key.to_bytes(32, "big")) for key in keys]}
+        for account, keys in entries
+    ]
 
 
 def _private_json(private: SignedCall | SignedTransfer) -> dict[str, Json]:

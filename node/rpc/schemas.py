@@ -156,10 +156,12 @@ _OF_SOME_TYPES: Schema = {
     "nullifier": BYTES, "traceTag": BYTES,
 }  # fmt: skip
 MINED = named("TransactionInfo", "a committed transaction", record(
-    {**_SIGNED, "blockHash": HASH32, "blockNumber": UINT, "transactionIndex": UINT}, _OF_SOME_TYPES
+    {**_SIGNED, "blockHash": HASH32, "blockNumber": UINT, "blockTimestamp": UINT, "transactionIndex": UINT},
+    _OF_SOME_TYPES,
 ))  # fmt: skip
 PENDING = named("PendingTransaction", "a transaction that waits in the pool", record(
-    {**_SIGNED, "blockHash": NULL, "blockNumber": NULL, "transactionIndex": NULL}, _OF_SOME_TYPES
+    {**_SIGNED, "blockHash": NULL, "blockNumber": NULL, "blockTimestamp": NULL, "transactionIndex": NULL},
+    _OF_SOME_TYPES,
 ))  # fmt: skip
 
 # -- blocks
@@ -219,6 +221,20 @@ _BLOCK_OVERRIDES = request({
 BLOCK_OVERRIDES = named(
     "BlockOverrides", "what a call sees otherwise of its block", {**_BLOCK_OVERRIDES, "additionalProperties": False}
 )
+SIMULATE_PAYLOAD = named("EthSimulatePayload", "blocks of calls to simulate", request({
+    "blockStateCalls": {**array(request({
+        "blockOverrides": BLOCK_OVERRIDES, "stateOverrides": STATE_OVERRIDES, "calls": array(TRANSACTION_REQUEST),
+    }), 256), "minItems": 1},
+    "traceTransfers": BOOLEAN, "validation": BOOLEAN, "returnFullTransactions": BOOLEAN,
+}, required=("blockStateCalls",)))  # fmt: skip
+SIMULATE_RESULT = array(named("EthSimulateBlockResult", "a simulated block and what each call did", record({
+    **_HEADER, **_BODY, "transactions": either(array(HASH32), array(MINED)),
+    "calls": array(record({
+        "returnData": BYTES, "logs": array(LOG), "gasUsed": UINT64, "maxUsedGas": UINT64,
+        "status": constant("0x0", "0x1"),
+    }, {"error": record({"code": {"type": "integer"}, "message": TEXT}, {"data": BYTES})})),
+})))  # fmt: skip
+ACCESS_LIST_RESULT = record({"accessList": ACCESS_LIST, "gasUsed": UINT}, {"error": TEXT})
 _CRITERIA: Schema = {
     "address": either(ADDRESS, array(ADDRESS)),
     "topics": array(either(NULL, HASH32, array(HASH32)), 4),

@@ -139,6 +139,10 @@ def samples(node: RunningNode) -> dict[str, list[Any]]:
         ref + "BlockNumberOrTag": ["latest", "0x0", "0x1", "0x2", "0xffff"],
         ref + "BlockNumberOrTagOrHash": ["latest", "0x1", {"blockHash": block}],
         ref + "GenericTransaction": [{"from": sender, "to": sender}],
+        ref + "EthSimulatePayload": [
+            {"blockStateCalls": [{"calls": [{"to": contract, "input": "0x" + "00" * 32}, {"data": "0xfe"}]}, {}]},
+            {"blockStateCalls": [{"calls": [{"to": sender}]}], "returnFullTransactions": True},
+        ],
         ref + "Filter": [{"fromBlock": "earliest"}, {"address": "0x" + "77" * 20}],
         "filter id": filters,
         "count": ["0x2"],
