@@ -10,6 +10,7 @@ import typer
 
 from node.audit.launch import audit_in_child
 from node.config import DATABASE_NAME
+from node.operations.progress import progress_bar
 from node.parsing import ConfigError, parse_hex
 from node.plugins import AuditGroup
 
@@ -29,7 +30,10 @@ def root() -> None:
 
 @app.command(name="verify")
 def verify_command(
-    data: Annotated[Path, typer.Argument(help="A validator's data directory; the node may be running.")],
+    data: Annotated[Path | None, typer.Argument(help="A validator's data directory; the node may be running.")] = None,
+    rpc: Annotated[
+        str | None, typer.Option(help="In place of DATA: a node's RPC, whose chain is fetched; it is not trusted.")
+    ] = None,
     genesis: Annotated[Path | None, typer.Option(help="The genesis file you trust; else the directory's own.")] = None,
     checkpoint: Annotated[
         list[str] | None,
@@ -51,6 +55,7 @@ def verify_command(
 
     With --checkpoint a chain is refused that former members' keys, stolen since, signed beside the real one. A chain
     that continues another one is audited with --parent: from the old chain's genesis file over the block it names.
+    With --rpc every block is fetched from a running node, verified and executed into a temporary database first.
 
     Example: gridpact audit verify .gridpact/devnet/node-0
     """
@@ -64,13 +69,26 @@ def verify_command(
         (folder / DATABASE_NAME, file)
         for folder, file in zip(folders, files or [folder / "genesis.json" for folder in folders], strict=True)
     ]
-    report = audit_in_child(
-        data / DATABASE_NAME,
-        genesis or data / "genesis.json",
-        checkpoints=checkpoints,
-        parents=parents,
-        execute=execute,
-    )
+    if (data is None) == (rpc is None):
+        raise ConfigError("command line", "DATA", "either a data directory or --rpc URL")
+    if data is not None:
+        with progress_bar("audit", quiet=json_) as advance:
+            report = audit_in_child(
+                data / DATABASE_NAME,
+                genesis or data / "genesis.json",
+                checkpoints=checkpoints,
+                parents=parents,
+                execute=execute,
+                reached=lambda height: advance(height, None),
+            )
+    else:
+        if genesis is None:
+            raise ConfigError(
+                "command line", "--genesis", "the genesis file that you trust: a node is not asked for it"
+            )
+        from node.audit.remote import audit_remote
+
+        report = audit_remote(str(rpc), genesis, checkpoints=checkpoints, parents=parents, execute=execute, quiet=json_)
     if json_:
         typer.echo(json.dumps(report.as_json(), indent=2))
     else:

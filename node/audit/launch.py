@@ -6,10 +6,11 @@ Nothing that only the other process needs is imported here: it would be imported
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO
@@ -18,6 +19,7 @@ from node.audit.report import AuditReport, Counts, Offence
 from node.errors import GridpactError
 
 HEIGHT_BYTES = 8
+TOLD_EVERY_S = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +48,13 @@ def audit_in_child(
     checkpoints: Mapping[int, bytes] | None = None,
     parents: Sequence[tuple[Path, Path]] = (),
     execute: bool = True,
+    reached: Callable[[int], None] = lambda _height: None,
 ) -> AuditReport:
     """Audit a database, and those of the chains that it continues, in a process of its own.
+
+    Args:
+        database, genesis, checkpoints, parents, execute: as in `Order`.
+        reached: told now and then at which height it is.
 
     Raises:
         GridpactError: the genesis file or the folder cannot be used.
@@ -58,7 +65,7 @@ def audit_in_child(
     with tempfile.TemporaryFile() as progress:
         descriptor = progress.fileno()
         words = [sys.executable, "-m", "node.audit.child", json.dumps(asdict(order)), str(descriptor)]
-        done = subprocess.run(words, capture_output=True, text=True, check=False, pass_fds=(descriptor,))
+        done = _run(words, descriptor, reached)
         if done.returncode not in (0, 2):
             return _died(done, progress)
     if done.returncode == 2:
@@ -75,6 +82,23 @@ def audit_in_child(
         content["begins"],
         content["executed"],
     )
+
+
+def _run(words: list[str], descriptor: int, reached: Callable[[int], None]) -> subprocess.CompletedProcess[str]:
+    with subprocess.Popen(
+        words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, pass_fds=(descriptor,)
+    ) as process:
+        try:
+            while True:
+                try:
+                    out, error = process.communicate(timeout=TOLD_EVERY_S)
+                except subprocess.TimeoutExpired:
+                    reached(int.from_bytes(os.pread(descriptor, HEIGHT_BYTES, 0), "big"))
+                else:
+                    return subprocess.CompletedProcess(words, process.returncode, out, error)
+        except BaseException:
+            process.kill()
+            raise
 
 
 def _died(done: subprocess.CompletedProcess[str], progress: IO[bytes]) -> AuditReport:

@@ -69,7 +69,7 @@ HISTORY_PROOF = nullable(named("HistoryProof", "a path in the Merkle Mountain Ra
     "chain": _CHAIN, "number": UINT, "blockHash": HASH32, "height": UINT, "historyRoot": HASH32, "size": UINT,
     "index": UINT, "siblings": array(HASH32), "peaks": array(HASH32),
 })))  # fmt: skip
-CERTIFIED_BLOCKS = array(record({"body": BYTES, "certificate": BYTES}))
+CERTIFIED_BLOCKS = array(record({"body": BYTES, "certificate": BYTES, "record": BYTES}))
 TRANSITIONS = array(record({
     "epoch": UINT, "height": UINT, "header": BYTES, "record": BYTES, "certificate": BYTES, "validators": array(HASH32),
 }))  # fmt: skip

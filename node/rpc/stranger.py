@@ -26,7 +26,7 @@ table = MethodTable()
     returns=grid_schemas.CERTIFIED_BLOCKS,
 )
 async def certified_blocks(context: Context, first: int, wanted: int) -> Json:
-    """Return {body, certificate} of up to `count` heights from `from` on, about a MiB at most; none above the head."""
+    """Return {body, certificate, record} of up to `count` heights from `from` on, a MiB or so; none above the head."""
     return await context.reads.run(_certified_blocks, first, wanted)
 
 
@@ -39,7 +39,8 @@ def _certified_blocks(reader: Reader, first: int, wanted: int) -> Json:
                 break
             body = view.body(height)
             size += len(body)
-            found.append({"body": to_data(body), "certificate": to_data(certificate)})
+            record = view.record(height).encode()
+            found.append({"body": to_data(body), "certificate": to_data(certificate), "record": to_data(record)})
     return found
 
 
