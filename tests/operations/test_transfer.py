@@ -1,4 +1,4 @@
-"""A chain out of one node, into a file or an auditor's hands, into a fresh node: the same, or its first fault is named."""
+"""A chain out of one node, into a file, an auditor's hands, a fresh node: the same, or its first fault is named."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ import pytest
 from typer.testing import CliRunner
 
 from consensus.codec import encode_certificate
+from node.audit import AuditReport
+from node.audit import remote as audit_remote
 from node.audit.child import main as audit_child
 from node.audit.commands import app as audit_app
 from node.audit.launch import Order
@@ -73,10 +75,14 @@ def audit(*words: str | Path) -> tuple[int, str]:
     return result.exit_code, result.output
 
 
+def audit_here(database: Path, genesis: Path, **_options: Any) -> AuditReport:
+    """Audit in this process: another one takes a second to start."""
+    return audit_child(Order(str(database), str(genesis)), lambda _height: None)
+
+
 def audited(directory: Path) -> list[str]:
-    """Return what an audit of a data directory prints, made in this process."""
-    order = Order(str(directory / DATABASE_NAME), str(directory / "genesis.json"))
-    return audit_child(order, lambda _height: None).lines()
+    """Return what an audit of a data directory prints."""
+    return audit_here(directory / DATABASE_NAME, directory / "genesis.json").lines()
 
 
 @pytest.fixture(scope="module")
@@ -223,7 +229,10 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningNode]:
     running.close()
 
 
-def test_a_running_node_is_audited_over_rpc_like_a_directory(node: RunningNode, tmp_path: Path) -> None:
+def test_a_running_node_is_audited_over_rpc_like_a_directory(
+    node: RunningNode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(audit_remote, "audit_in_child", audit_here)
     directory = node.backend.chain.path.parent
     code, output = audit("--rpc", node.url, "--genesis", directory / "genesis.json")
     assert code == 0
