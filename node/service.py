@@ -79,6 +79,7 @@ from node.rules import RuleBook
 from node.snapshot.shelf import Shelf, Snapshotter
 from node.storage import Store
 from node.sync.follower import Follower
+from node.sync.target import target_height
 from node.wallet import open_wallet
 
 FORWARD_AFTER = 0.25  # of the view timeout: well before the view is given up
@@ -522,7 +523,7 @@ class Validator:
 
     def status(self) -> NodeStatus:
         """Return how this validator is doing."""
-        return NodeStatus(self._node_key, self._driver.view, None)
+        return NodeStatus(self._node_key, self._driver.view, target_height(self._driver, self._follower))
 
     def unready(self) -> Iterable[str]:
         """Yield the reasons why this node is of no use to clients just now."""

@@ -168,6 +168,13 @@ class Driver:
         return [held[height][1] for height in heights]
 
     @property
+    def told_height(self) -> int:
+        """The highest committed height that an honest validator told, 0 if none did: f of the claims may be lies."""
+        validators = self._state.validators
+        claims = sorted((height for key, height in self._state.heights.items() if key in validators), reverse=True)
+        return claims[validators.faults] - 1 if len(claims) > validators.faults else 0
+
+    @property
     def abstaining(self) -> bool:
         """Whether it does not vote because it may have forgotten votes of its own: the restore marker must stay."""
         return self._state.recall is not None or self._state.height <= self._state.barred

@@ -67,13 +67,9 @@ async def head_number(context: Context) -> Json:
 
 @table.method("eth_syncing", returns=schemas.SYNCING)
 async def syncing(context: Context) -> Json:
-    """Return false, or how far this validator has caught up with the others."""
-    target = context.backend.status().target_height
-    with context.backend.store.read() as view:
-        head = view.head_height
-    if target is None or target <= head:
-        return False
-    return {"startingBlock": "0x0", "currentBlock": to_quantity(head), "highestBlock": to_quantity(target)}
+    """Return false, or how far this node has caught up with the others."""
+    progress = context.feed.progress
+    return False if progress is None else progress.json()
 
 
 @table.method("eth_gasPrice", returns=schemas.UINT)

@@ -1,7 +1,8 @@
 """New blocks, logs and pending transactions, told to subscribers as they come.
 
-A commit only sets a flag here; a task reads the new blocks and fills the subscribers' queues. A subscriber whose queue
-is full is dropped: it never slows the chain, nor the others.
+A commit only sets a flag here; a task reads the new blocks and fills the subscribers' queues, a few subscribers at a
+time, so that a thousand of them do not hold the event loop. A subscriber whose queue is full is dropped: it never slows
+the chain, nor the others.
 """
 
 from __future__ import annotations
@@ -9,12 +10,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import partial
 from typing import Protocol
 
-from node.chain.receipt import Log
 from node.chain.transaction import Transaction
 from node.errors import GridpactError
 from node.rpc.backend import Backend
@@ -24,9 +27,13 @@ from node.rpc.logs import Criteria
 from node.rpc.protocol import encode_json
 from node.rpc.reads import BlockCache, BlockData
 from node.rpc.render import header_json, logs_json, pending_transaction_json
+from node.rpc.syncing import Progress, SyncWatch
 
 MAX_SUBSCRIPTIONS = 64  # of one connection
 ID_BYTES = 16  # as Ethereum clients expect
+TURN = 32  # subscribers that are told something before the event loop does what else waits: some milliseconds
+MAX_PENDING = 10_000  # transactions that nobody was told of yet; older ones are passed over
+SYNC_POLL_S = 1.0  # between looks whether the node is behind, while somebody wants to know
 
 log = logging.getLogger("rpc")
 
@@ -37,6 +44,7 @@ class Topic(StrEnum):
     NEW_HEADS = "newHeads"
     LOGS = "logs"
     PENDING = "newPendingTransactions"
+    SYNCING = "syncing"
 
 
 class Subscriber(Protocol):
@@ -69,8 +77,11 @@ class Feed:
     def __init__(self, backend: Backend, blocks: BlockCache) -> None:
         self._backend = backend
         self._blocks = blocks
-        self._subscriptions: dict[str, Subscription] = {}
+        self._topics: dict[Topic, dict[str, Subscription]] = {topic: {} for topic in Topic}
         self._waiting: dict[str, Subscription] = {}
+        self._pending: deque[Transaction] = deque(maxlen=MAX_PENDING)
+        self._sync = SyncWatch(backend)
+        self._syncing = False
         self._head = self._told = 0
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -94,7 +105,12 @@ class Feed:
 
     def __len__(self) -> int:
         """Return how many subscriptions there are."""
-        return len(self._subscriptions)
+        return sum(map(len, self._topics.values()))
+
+    @property
+    def progress(self) -> Progress | None:
+        """How far the node has caught up; None if it is not behind."""
+        return self._sync.look()
 
     @property
     def head(self) -> int:
@@ -109,7 +125,7 @@ class Feed:
         Raises:
             LimitExceeded: this connection has too many.
         """
-        held = [*self._subscriptions.values(), *self._waiting.values()]
+        held = (entry for table in self._tables() for entry in table.values())
         if sum(entry.subscriber is subscriber for entry in held) >= MAX_SUBSCRIPTIONS:
             raise LimitExceeded(f"at most {MAX_SUBSCRIPTIONS} subscriptions a connection")
         identifier = "0x" + secrets.token_hex(ID_BYTES)
@@ -121,11 +137,12 @@ class Feed:
         for identifier in identifiers:
             found = self._waiting.pop(identifier, None)
             if found is not None:
-                self._subscriptions[identifier] = replace(found, since=self._head)
+                self._topics[found.topic][identifier] = replace(found, since=self._head)
+                self._wake.set()
 
     def unsubscribe(self, subscriber: Subscriber, identifier: str) -> bool:
         """End a subscription of a connection; False if it has none with this id."""
-        for table in (self._subscriptions, self._waiting):
+        for table in self._tables():
             found = table.get(identifier)
             if found is not None and found.subscriber is subscriber:
                 del table[identifier]
@@ -134,58 +151,99 @@ class Feed:
 
     def forget(self, subscriber: Subscriber) -> None:
         """End all subscriptions of a connection."""
-        for table in (self._subscriptions, self._waiting):
+        for table in self._tables():
             for identifier in [key for key, entry in table.items() if entry.subscriber is subscriber]:
                 del table[identifier]
 
-    def _of(self, topic: Topic) -> list[Subscription]:
-        return [entry for entry in self._subscriptions.values() if entry.topic is topic]
+    def _tables(self) -> list[dict[str, Subscription]]:
+        return [*self._topics.values(), self._waiting]
 
     # -- what the node tells
 
     def _on_head(self, height: int) -> None:
         self._head = max(self._head, height)
+        self._sync.look()
         self._wake.set()
 
     def _on_pending(self, transaction: Transaction) -> None:
-        listeners = self._of(Topic.PENDING)
-        if not listeners:
-            return
-        brief = encode_json(to_data(transaction.hash))
-        whole = encode_json(pending_transaction_json(transaction)) if any(entry.whole for entry in listeners) else ""
-        for entry in listeners:
-            entry.subscriber.notify(entry.id, whole if entry.whole else brief)
+        if self._topics[Topic.PENDING]:
+            self._pending.append(transaction)
+            self._wake.set()
 
     async def _run(self) -> None:
         while True:
-            await self._wake.wait()
-            self._wake.clear()
+            await self._woken()
+            await self._tell_syncing()
+            await self._tell_pending()
             while self._told < self._head:
-                if not (self._of(Topic.NEW_HEADS) or self._of(Topic.LOGS)):
+                if not (self._topics[Topic.NEW_HEADS] or self._topics[Topic.LOGS]):
                     self._told = self._head
                     continue
                 height = self._told + 1
                 try:
                     with self._backend.store.read() as view:
                         block = self._blocks.read(view, height)
-                    self._tell_block(block)
+                    await self._tell_block(block)
                 except GridpactError:
                     log.exception("a block cannot be told to subscribers", extra={"height": height})
                 self._told = height
                 await asyncio.sleep(0)  # one block at a time, however many came at once
+                await self._tell_pending()
 
-    def _tell_block(self, block: BlockData) -> None:
-        height = block.header.number
-        heads = [entry for entry in self._of(Topic.NEW_HEADS) if entry.since < height]
-        if heads:
-            head = encode_json(header_json(block.header))
-            for entry in heads:
-                entry.subscriber.notify(entry.id, head)
-        wanting = [entry for entry in self._of(Topic.LOGS) if entry.since < height]
-        if not wanting:
-            return
-        rendered: list[tuple[Log, str]] = [(found, encode_json(table)) for found, table in logs_json(block)]
-        for entry in wanting:
-            for found, text in rendered:
-                if entry.criteria is None or entry.criteria.match(found):
+    async def _woken(self) -> None:
+        """Wait until there may be something to tell."""
+        patience_s = SYNC_POLL_S if self._topics[Topic.SYNCING] else None
+        with suppress(TimeoutError):
+            async with asyncio.timeout(patience_s):
+                await self._wake.wait()
+        self._wake.clear()
+
+    async def _tell(self, topic: Topic, say: Callable[[Subscription], Iterable[str]]) -> None:
+        """Queue for each subscription what `say` gives for it; whoever leaves meanwhile is told nothing."""
+        table = self._topics[topic]
+        for number, entry in enumerate(list(table.values()), start=1):
+            if entry.id in table:
+                for text in say(entry):
                     entry.subscriber.notify(entry.id, text)
+            if number % TURN == 0:
+                await asyncio.sleep(0)
+
+    async def _tell_syncing(self) -> None:
+        """Tell when catching up begins and when it ends, as go-ethereum does."""
+        if not self._topics[Topic.SYNCING]:
+            self._syncing = False
+            return
+        progress = self._sync.look()
+        if self._syncing == (progress is not None):
+            return
+        self._syncing = progress is not None
+        text = encode_json(False if progress is None else {"syncing": True, "status": progress.json()})
+        await self._tell(Topic.SYNCING, lambda _: (text,))
+
+    async def _tell_pending(self) -> None:
+        while self._pending:
+            transaction = self._pending.popleft()
+            brief = encode_json(to_data(transaction.hash))
+            any_whole = any(entry.whole for entry in self._topics[Topic.PENDING].values())
+            whole = encode_json(pending_transaction_json(transaction)) if any_whole else brief
+            await self._tell(Topic.PENDING, partial(_form, brief, whole))
+            await asyncio.sleep(0)
+
+    async def _tell_block(self, block: BlockData) -> None:
+        height = block.header.number
+        if self._topics[Topic.NEW_HEADS]:
+            head = encode_json(header_json(block.header))
+            await self._tell(Topic.NEW_HEADS, lambda entry: (head,) if entry.since < height else ())
+        if self._topics[Topic.LOGS]:
+            rendered = [(found, encode_json(table)) for found, table in logs_json(block)]
+
+            def wanted(entry: Subscription) -> Iterable[str]:
+                if entry.since >= height:
+                    return ()
+                return [text for log, text in rendered if entry.criteria is None or entry.criteria.match(log)]
+
+            await self._tell(Topic.LOGS, wanted)
+
+
+def _form(brief: str, whole: str, entry: Subscription) -> tuple[str]:
+    return (whole if entry.whole else brief,)

@@ -33,7 +33,7 @@ from node.rpc.pool import ReadPool
 from node.rpc.probes import Probes
 from node.rpc.protocol import encode_error
 from node.rpc.reads import BlockCache, ReadOrder
-from node.rpc.session import Session
+from node.rpc.session import Backlog, Session
 from node.rpc.settings import RpcConfig as RpcConfig
 from node.rpc.snapshots import SnapshotRoutes
 from node.snapshot.shelf import Shelf
@@ -94,6 +94,7 @@ class RpcServer:
         self.gates: list[Gate] = []
         self._busy = 0
         self._sockets: set[web.WebSocketResponse] = set()
+        self._backlog = Backlog()
         self.port = config.port
         self.metrics_port = config.port if config.metrics_listen is None else config.metrics_listen[1]
 
@@ -259,7 +260,7 @@ class RpcServer:
         )
         await opened.prepare(request)
         bucket = self._rates.of(_remote(request))
-        session = Session(opened, context, self._dispatcher, bucket, self._config.max_queued_bytes)
+        session = Session(opened, context, self._dispatcher, bucket, self._config.max_queued_bytes, self._backlog)
         self._sockets.add(opened)
         try:
             await session.run(request.transport)

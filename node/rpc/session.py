@@ -16,9 +16,39 @@ from node.rpc.protocol import encode_notification
 from node.rpc.settings import MAX_QUEUED_BYTES
 
 MAX_IN_FLIGHT = 16  # messages of one connection that are worked on at once; more are not read from the socket
+MAX_BACKLOG_BYTES = 256 * 1024 * 1024  # of all connections; shared texts count for each that waits for them
 CLOSE_TIMEOUT_S = 2.0  # for a dropped subscriber to take the reason
 
 log = logging.getLogger("rpc")
+
+
+class Backlog:
+    """What waits for all connections together; when it is too much, the one for which most waits is dropped.
+
+    Args:
+        most: bytes, at most.
+    """
+
+    def __init__(self, most: int = MAX_BACKLOG_BYTES) -> None:
+        self.most = most
+        self.bytes = 0
+        self._sessions: set[Session] = set()
+
+    def enter(self, session: Session) -> None:
+        """Count what waits for a connection, from now on."""
+        self._sessions.add(session)
+
+    def leave(self, session: Session) -> None:
+        """Do not count it any more."""
+        self._sessions.discard(session)
+        self.bytes -= session.owed_bytes
+
+    def grow(self, by: int) -> None:
+        """Take note of so many bytes more, or less."""
+        self.bytes += by
+        while self.bytes > self.most and self._sessions:
+            worst = max(self._sessions, key=lambda session: session.owed_bytes)
+            worst.drop(f"too slow: more than {self.most} bytes wait for all connections, most of them for this one")
 
 
 class Session:
@@ -30,6 +60,7 @@ class Session:
         dispatcher: answers messages.
         bucket: the connection's rate limit.
         max_queued_bytes: how much may wait for a slow subscriber.
+        backlog: of all connections.
     """
 
     def __init__(
@@ -39,6 +70,7 @@ class Session:
         dispatcher: Dispatcher,
         bucket: TokenBucket,
         max_queued_bytes: int = MAX_QUEUED_BYTES,
+        backlog: Backlog | None = None,
     ) -> None:
         self._socket = socket
         self._context = context
@@ -47,6 +79,8 @@ class Session:
         self._max_queued_bytes = max_queued_bytes
         self._queue: deque[tuple[str | None, str]] = deque()  # (subscription, result), or (None, answer)
         self._queued_bytes = 0
+        self._sending_bytes = 0
+        self._backlog = backlog or Backlog()
         self._wake = asyncio.Event()
         self._dropped: str | None = None
         self._drop = asyncio.Event()
@@ -59,12 +93,18 @@ class Session:
         """Whether the connection was dropped because it was too slow."""
         return self._dropped is not None
 
+    @property
+    def owed_bytes(self) -> int:
+        """What waits for this connection, with what is being sent to it."""
+        return self._queued_bytes + self._sending_bytes
+
     def notify(self, subscription: str, result: str) -> None:
         """Queue a subscription's result; drop the connection if too much waits already."""
         self._push(subscription, result)
 
     async def run(self, transport: asyncio.Transport | None) -> None:
         """Serve the connection until it ends."""
+        self._backlog.enter(self)
         writer = asyncio.create_task(self._write())
         others = [asyncio.create_task(part) for part in (self._read(), self._drop.wait())]
         try:
@@ -76,6 +116,8 @@ class Session:
                 task.cancel()
             await asyncio.gather(*others, return_exceptions=True)
             await self._close(writer, transport)
+            if self._dropped is None:
+                self._backlog.leave(self)
 
     async def _close(self, writer: asyncio.Task[None], transport: asyncio.Transport | None) -> None:
         """Close with the reason, or cut the connection if the client does not take what is on its way to it."""
@@ -112,18 +154,27 @@ class Session:
             self._push(None, answer)
         self._context.feed.activate(context.started)
 
-    def _push(self, subscription: str | None, text: str) -> None:
+    def drop(self, reason: str) -> None:
+        """Close the connection, for a reason, and forget what waits for it."""
         if self._dropped is not None:
             return
-        self._queued_bytes += len(text)
-        if self._queued_bytes > self._max_queued_bytes and self._queue:
-            self._dropped = f"too slow: more than {self._max_queued_bytes} bytes wait for this connection"
-            log.warning("a slow subscriber was dropped", extra={"queued": len(self._queue)})
-            self._queue.clear()
-            self._drop.set()
+        self._dropped = reason
+        log.warning("a slow subscriber was dropped", extra={"queued": len(self._queue), "reason": reason})
+        self._queue.clear()
+        self._backlog.leave(self)
+        self._queued_bytes = self._sending_bytes = 0
+        self._drop.set()
+
+    def _push(self, subscription: str | None, text: str) -> None:
+        if self._dropped is not None or self._ended:
             return
+        if self._queued_bytes + len(text) > self._max_queued_bytes and self._queue:
+            self.drop(f"too slow: more than {self._max_queued_bytes} bytes wait for this connection")
+            return
+        self._queued_bytes += len(text)
         self._queue.append((subscription, text))
         self._wake.set()
+        self._backlog.grow(len(text))
 
     async def _write(self) -> None:
         while not self._ended:
@@ -132,8 +183,12 @@ class Session:
             while self._queue and self._dropped is None:
                 subscription, text = self._queue.popleft()
                 self._queued_bytes -= len(text)
+                self._sending_bytes = len(text)
                 whole = text if subscription is None else encode_notification(subscription, text)
                 try:
                     await self._socket.send_str(whole)
                 except (ClientConnectionResetError, ConnectionError):
                     return
+                if self._dropped is None:
+                    self._sending_bytes = 0
+                    self._backlog.grow(-len(text))

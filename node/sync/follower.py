@@ -61,6 +61,7 @@ class Follower:
         self._moved = asyncio.Event()
         self._at = 0
         self._failures = 0
+        self.fetched_height = 0  # the highest block that was at hand
         self.answered = False  # the address that was asked last gave what can be used
 
     def on_head(self, _height: int) -> None:
@@ -115,6 +116,7 @@ class Follower:
                         blocks, coming = coming.result(), None
                         held |= dict(enumerate(blocks, start=last + 1))
                         last += len(blocks)
+                        self.fetched_height = max(self.fetched_height, last)
                         more = bool(blocks)
                         continue
                 if height in held and self._chain.next_height == height:

@@ -342,7 +342,7 @@ def _frame(payload: bytes) -> bytes:
 
 
 async def _subscribed(running: RunningNode, number: int) -> None:
-    while len(running.server._context.feed._subscriptions) < number:  # type: ignore[union-attr]
+    while len(running.server._context.feed) < number:  # type: ignore[union-attr]
         await asyncio.sleep(0)
 
 
