@@ -34,6 +34,10 @@ class Backlog:
         self.bytes = 0
         self._sessions: set[Session] = set()
 
+    def __len__(self) -> int:
+        """Return how many connections count."""
+        return len(self._sessions)
+
     def enter(self, session: Session) -> None:
         """Count what waits for a connection, from now on."""
         self._sessions.add(session)
@@ -80,7 +84,7 @@ class Session:
         self._queue: deque[tuple[str | None, str]] = deque()  # (subscription, result), or (None, answer)
         self._queued_bytes = 0
         self._sending_bytes = 0
-        self._backlog = backlog or Backlog()
+        self._backlog = Backlog() if backlog is None else backlog
         self._wake = asyncio.Event()
         self._dropped: str | None = None
         self._drop = asyncio.Event()

@@ -13,6 +13,7 @@ import pytest
 
 from consensus.codec import decode_certificate
 from node.chain.dual import Chain
+from node.sync.target import target_height
 from tests.node.real_application import RealCluster, created_address, household
 from tests.simulation.cluster import NetworkModel
 from tests.simulation.node import Node, When
@@ -133,6 +134,17 @@ def test_a_validator_that_was_down_catches_up_by_certified_blocks(tmp_path: Path
         height = cluster.height()
         late.start()
         behind = late.application.head_height
+        targets = set()
+
+        def caught_up() -> bool:
+            targets.add((late.application.head_height, target_height(late.driver, None)))
+            return late.application.head_height == height
+
+        cluster.run_until(caught_up, 5_000)
+        seen = [(at, target) for at, target in sorted(targets, key=lambda pair: pair[0]) if target is not None]
+        assert seen[0] == (behind, height)  # told by more than f validators
+        assert {target for _, target in seen} == {height}
+        assert target_height(late.driver, None) is None
         settle(real, 5_000)
         assert behind < height - 4
         assert late.application.head_height == height == cluster.height()  # no new block was made for it
