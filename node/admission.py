@@ -75,9 +75,17 @@ def check_form(tx: Transaction, rules: Rules) -> None:
     """Check what does not depend on the state.
 
     Raises:
-        InvalidTransaction: gas beyond the block's limit or below what is due, a price below the base fee, too large,
-            a creation with value or too much init code.
+        InvalidTransaction: too large, a creation with value or too much init code, gas beyond the block's limit or
+            below what is due, a price below the base fee; looked for in go-ethereum's order.
     """
+    if len(tx.raw) > rules.max_transaction_bytes:
+        raise InvalidTransaction(f"oversized data: transaction size {len(tx.raw)}, limit {rules.max_transaction_bytes}")
+    if tx.to is None:
+        if tx.value and rules.fork == OWN_FORK:
+            raise InvalidTransaction(f"a contract creation carries no value on this chain: found {tx.value} wei")
+        if len(tx.data) > MAX_INITCODE_BYTES:
+            size = len(tx.data)
+            raise InvalidTransaction(f"max initcode size exceeded: code size {size} limit {MAX_INITCODE_BYTES}")
     if tx.gas_limit > rules.block_gas_limit:
         raise InvalidTransaction(f"exceeds block gas limit: {tx.gas_limit}, at most {rules.block_gas_limit}")
     due, floor = intrinsic_gas(tx), calldata_floor(tx.data, rules)
@@ -89,13 +97,6 @@ def check_form(tx: Transaction, rules: Rules) -> None:
         )
     if tx.max_fee_per_gas < rules.base_fee:
         raise InvalidTransaction(f"max fee per gas less than block base fee: {tx.max_fee_per_gas} < {rules.base_fee}")
-    if len(tx.raw) > rules.max_transaction_bytes:
-        raise InvalidTransaction(f"oversized data: transaction size {len(tx.raw)}, limit {rules.max_transaction_bytes}")
-    if tx.to is None:
-        if tx.value and rules.fork == OWN_FORK:
-            raise InvalidTransaction(f"a contract creation carries no value on this chain: found {tx.value} wei")
-        if len(tx.data) > MAX_INITCODE_BYTES:
-            raise InvalidTransaction(f"max initcode size exceeded: {len(tx.data)}, at most {MAX_INITCODE_BYTES}")
 
 
 def check_admissible(tx: Transaction, state: StateReader, rules: Rules, parent: Header) -> Sponsor:

@@ -2,34 +2,19 @@
 
 from __future__ import annotations
 
-import json
-import urllib.error
-import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from nacl.signing import SigningKey
 
 from contracts.bindings.consortium_votes import ready_bytes
 from contracts.readiness import Readiness
+from node.asking import NodeUnanswered, ask
 from node.config import NodeConfig
 from node.errors import GridpactError
 from node.genesis import canonical_json, load_genesis
 from node.keys import load_key, read_passphrase
 from node.parsing import parse_hex
-
-REQUEST_TIMEOUT_S = 10.0
-MAX_ANSWER_BYTES = 16 * 1024 * 1024  # the genesis file is the largest thing asked for: 4 MiB
-
-
-class NodeUnanswered(GridpactError):
-    """A node's RPC did not say what was asked."""
-
-    def __init__(self, url: str, reason: str) -> None:
-        super().__init__(f"node {url}: {reason}; expected a running gridpact node")
-        self.url = url
-        self.reason = reason
 
 
 class OtherChain(GridpactError):
@@ -58,7 +43,7 @@ def show_readiness(
     """
     target = url or _own_url(config)
     genesis = load_genesis(config.genesis)
-    found = _ask(target, "grid_genesis")
+    found = ask(target, "grid_genesis")
     if not isinstance(found, dict) or canonical_json(found) != canonical_json(genesis.content):
         raise OtherChain(target, str(config.genesis))
     _, genesis_hash = _block(target, "0x0")
@@ -74,7 +59,7 @@ def _own_url(config: NodeConfig) -> str:
 
 
 def _block(url: str, which: str) -> tuple[int, bytes]:
-    block = _ask(url, "eth_getBlockByNumber", which, False)
+    block = ask(url, "eth_getBlockByNumber", which, False)
 
     def malformed() -> NodeUnanswered:
         return NodeUnanswered(url, f"block {which} is {str(block)[:100]}")
@@ -86,20 +71,3 @@ def _block(url: str, which: str) -> tuple[int, bytes]:
     except ValueError:
         raise malformed() from None
     return height, parse_hex(block["hash"], 32, malformed)
-
-
-def _ask(url: str, method: str, *params: object) -> Any:
-    body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": list(params)}).encode()
-    if not url.startswith(("http://", "https://")):
-        raise NodeUnanswered(url, "the address does not begin with http:// or https://")
-    try:
-        request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
-        with urllib.request.urlopen(request, timeout=REQUEST_TIMEOUT_S) as response:
-            answer = json.loads(response.read(MAX_ANSWER_BYTES))
-    except urllib.error.URLError as error:
-        raise NodeUnanswered(url, f"{method}: no answer ({error.reason})") from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise NodeUnanswered(url, f"{method}: no answer ({error})") from None
-    if not isinstance(answer, dict) or "result" not in answer:
-        raise NodeUnanswered(url, f"{method}: answered {str(answer)[:200]}")
-    return answer["result"]

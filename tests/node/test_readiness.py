@@ -12,10 +12,11 @@ from typer.testing import CliRunner
 
 from contracts.bindings.consortium_votes import ready_bytes
 from contracts.readiness import InvalidToken, Readiness, parse_token
+from node.asking import NodeUnanswered
 from node.commands import app
 from node.config import CONFIG_NAME, load_config, render_config
 from node.keys import SCRYPT_LIGHT, node_key_of, save_key
-from node.readiness import NodeUnanswered, OtherChain, show_readiness
+from node.readiness import OtherChain, show_readiness
 from tests.node.samples import sample_genesis, seed
 from tests.rpc.harness import RunningNode
 

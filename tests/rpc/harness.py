@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Coroutine, Mapping, Sequence
@@ -17,8 +18,9 @@ from consensus.types import Domain, Phase, SignedVote, ValidatorSet, Vote, vote_
 from consensus.types import Height as VoteHeight
 from consensus.types import View as VoteView
 from contracts.bindings.consortium_votes import Equivocation
-from node.chain.transaction import Transaction, decode_transaction
+from node.chain.transaction import Transaction
 from node.execution import Loop
+from node.intake import Intake
 from node.mempool import Mempool
 from node.rpc.backend import NodeStatus, PeerStatus
 from node.rpc.server import RpcConfig, RpcServer
@@ -38,6 +40,7 @@ class LocalBackend:
     def __init__(self, path: Path, **rules: Any) -> None:
         self.chain = OneChain(path, **rules)
         self.mempool = Mempool()
+        self.intake = Intake(self.mempool, self.store, self.rule_book.rules_at, time.monotonic, self._tell)
         self.mining = True
         self.wallet = Wallet()
         self.target_height: int | None = None
@@ -62,15 +65,14 @@ class LocalBackend:
         return self.chain.genesis.content
 
     async def submit(self, raw: bytes) -> bytes:
-        rules = self.rule_book.rules_at(0)
-        transaction = decode_transaction(raw, rules.chain_id)
-        with self.store.read() as view:
-            self.mempool.add(transaction, view.state, rules, view.head, local=True)
-        for listener in list(self._pending):
-            listener(transaction)
+        transaction, _ = await self.intake.submit(raw)
         if self.mining:
             self.mine()
         return transaction.hash
+
+    def _tell(self, transaction: Transaction) -> None:
+        for listener in list(self._pending):
+            listener(transaction)
 
     def mine(self) -> int:
         """Commit a block of everything executable and announce it; return its height."""

@@ -1,0 +1,143 @@
+"""`gridpact tx`: transactions, asked of a running node: why one is stuck, what it is, what waits; and sending one."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import typer
+
+from node.asking import DEFAULT_RPC, ask
+from node.chain.address import checksummed
+from node.parsing import ConfigError
+
+app = typer.Typer(help="Transactions: why one is stuck, what it is, what waits; send one.", no_args_is_help=True)
+
+Rpc = Annotated[str, typer.Option("--rpc", help="The node to ask, http://HOST:PORT.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print what the node answered, for machines.")]
+Hash = Annotated[str, typer.Argument(metavar="HASH", help="0x and 64 hexadecimal digits.")]
+
+_HASH = re.compile(r"0x[0-9a-fA-F]{64}")
+_ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
+_RAW = re.compile(r"0x([0-9a-fA-F]{2})+")
+
+
+@app.callback()
+def root() -> None:
+    """Transactions: why one is stuck, what it is, what waits; send one."""
+
+
+@app.command()
+def why(
+    what: Annotated[str, typer.Argument(metavar="HASH|ADDRESS", help="A transaction's hash, or an account.")],
+    rpc: Rpc = DEFAULT_RPC,
+    as_json: AsJson = False,
+) -> None:
+    """Say why a transaction, or what an account sent, is not in a block; or that it is, and what became of it.
+
+    Exit status 0 if nothing is stuck, 1 if something is: queued, dropped, or not known to this node.
+
+    Example: gridpact tx why 0x5e8c9752a8dba05e4cc859f093dbe1d013e149bd8a8894a4fc4fd463d3681a85
+    """
+    if _HASH.fullmatch(what):
+        found = ask(rpc, "grid_explainTransaction", what)
+        subject = f"transaction {what}"
+    elif _ADDRESS.fullmatch(what):
+        found = ask(rpc, "grid_explainSender", what)
+        subject = f"account {checksummed(bytes.fromhex(what[2:]))}"
+    else:
+        raise ConfigError("command line", "HASH|ADDRESS", f"0x and 64 or 40 hexadecimal digits, found {what!r}")
+    if as_json:
+        typer.echo(json.dumps(found, indent=2))
+    else:
+        typer.echo(f"{subject}: {found['status']} ({found['reason']})")
+        for sentence in found["explanation"]:
+            typer.echo(f"  {sentence}")
+        for sentence in found["advice"]:
+            typer.echo(f"  → {sentence}")
+    raise typer.Exit(1 if found["status"] in ("queued", "dropped", "unknown") else 0)
+
+
+@app.command()
+def show(transaction_hash: Hash, rpc: Rpc = DEFAULT_RPC, as_json: AsJson = False) -> None:
+    """Show a transaction that waits or is committed, with its receipt.
+
+    Exit status 1 if the node does not know it.
+
+    Example: gridpact tx show 0x5e8c9752a8dba05e4cc859f093dbe1d013e149bd8a8894a4fc4fd463d3681a85
+    """
+    if not _HASH.fullmatch(transaction_hash):
+        raise ConfigError("command line", "HASH", f"0x and 64 hexadecimal digits, found {transaction_hash!r}")
+    found = ask(rpc, "eth_getTransactionByHash", transaction_hash)
+    receipt = None if found is None else ask(rpc, "eth_getTransactionReceipt", transaction_hash)
+    if as_json:
+        typer.echo(json.dumps({"transaction": found, "receipt": receipt}, indent=2))
+    elif found is None:
+        typer.echo(f"not known to this node; see gridpact tx why {transaction_hash}")
+    else:
+        _show(found, receipt)
+    raise typer.Exit(1 if found is None else 0)
+
+
+def _show(found: Mapping[str, Any], receipt: Mapping[str, Any] | None) -> None:
+    def number(key: str, table: Mapping[str, Any] = found) -> int:
+        return int(table[key], 16)
+
+    typer.echo(f"hash   {found['hash']}")
+    typer.echo(f"from   {found['from']}, nonce {number('nonce')}")
+    typer.echo(f"to     {found['to'] or 'a new contract'}, {number('value')} wei, {len(found['input']) // 2 - 1} bytes")
+    typer.echo(f"gas    at most {number('gas')}, at {number('gasPrice')} wei")
+    if receipt is None:
+        typer.echo("state  waits in this node's pool")
+    else:
+        outcome = "succeeded" if number("status", receipt) else "reverted"
+        place = f"block {number('blockNumber', receipt)}, place {number('transactionIndex', receipt)}"
+        typer.echo(f"state  {outcome} in {place}; {number('gasUsed', receipt)} gas, {len(receipt['logs'])} logs")
+
+
+@app.command("list")
+def list_pool(
+    account: Annotated[str | None, typer.Option(help="Of this account only, 0x and 40 hexadecimal digits.")] = None,
+    rpc: Rpc = DEFAULT_RPC,
+    as_json: AsJson = False,
+) -> None:
+    """List what waits in the node's pool, a line each: those that can be executed, and those that are queued.
+
+    Example: gridpact tx list --rpc http://127.0.0.1:8545
+    """
+    if account is None:
+        found = ask(rpc, "txpool_content")
+    elif _ADDRESS.fullmatch(account):
+        found = {
+            part: {account: entries} if entries else {}
+            for part, entries in ask(rpc, "txpool_contentFrom", account).items()
+        }
+    else:
+        raise ConfigError("command line", "--account", f"0x and 40 hexadecimal digits, found {account!r}")
+    if as_json:
+        typer.echo(json.dumps(found, indent=2))
+        return
+    for part in ("pending", "queued"):
+        number = sum(len(entries) for entries in found[part].values())
+        typer.echo(f"{part}: {number}")
+        for sender, entries in found[part].items():
+            for nonce, entry in entries.items():
+                typer.echo(f"  {sender} nonce {nonce}  {entry['hash']}")
+
+
+@app.command()
+def send(
+    raw: Annotated[str, typer.Argument(metavar="RAW", help="A signed transaction, 0x and hexadecimal digits.")],
+    rpc: Rpc = DEFAULT_RPC,
+    as_json: AsJson = False,
+) -> None:
+    """Send a transaction that is signed already; print its hash.
+
+    Example: gridpact tx send 0x02f8… --rpc http://127.0.0.1:8545
+    """
+    if not _RAW.fullmatch(raw):
+        raise ConfigError("command line", "RAW", "a signed transaction as 0x and hexadecimal digits")
+    sent = ask(rpc, "eth_sendRawTransaction", raw)
+    typer.echo(json.dumps({"hash": sent}) if as_json else sent)
