@@ -7,10 +7,12 @@ DEV := $(VENV)/.ready-dev
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 ARGS ?=
 SEEDS ?= 2000
+EXAMPLES ?= 2000
+SEED ?= 1
 COUNT ?= 100
 TX ?= 1000000
 .DEFAULT_GOAL := help
-.PHONY: help devnet soak soak-kill soak-chain operations fuzz sim sim-mutants test test-kill test-tools test-tamper test-web3 check conformance format lint types imports anonymity bench bench-privacy bench-private-window bench-worst-case bench-catchup bench-scale lock contracts clean
+.PHONY: help devnet soak soak-kill soak-chain operations fuzz fuzz-rpc sim sim-mutants test test-kill test-tools test-tamper test-web3 check conformance format lint types imports anonymity bench bench-privacy bench-private-window bench-worst-case bench-catchup bench-scale lock contracts clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -82,6 +84,9 @@ operations: $(DEV) ## run the commands of docs/operations.md (ARGS=--rewrite ren
 fuzz: $(DEV) requirements-fuzz.lock ## let atheris attack every decoder (ARGS=-max_total_time=60 is the time for each)
 	$(PIP) install --require-hashes -r requirements-fuzz.lock
 	$(BIN)/python -m tests.fuzz.all $(or $(ARGS),-max_total_time=20)
+
+fuzz-rpc: $(DEV) ## let hypothesis attack every method of the RPC, EXAMPLES=2000 rounds from SEED=1
+	GRIDPACT_FUZZ_EXAMPLES=$(EXAMPLES) GRIDPACT_FUZZ_SEED=$(SEED) $(BIN)/pytest -n 0 tests/rpc/test_bad_input.py $(ARGS)
 
 bench: $(DEV) requirements-bench.lock ## measure P1 to P4 and P8 to P10 (ARGS="committed --no-peers" for one of them, ARGS=--keep)
 	$(PIP) install --require-hashes -r requirements-bench.lock

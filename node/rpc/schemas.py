@@ -243,7 +243,7 @@ CRITERIA = named("LogCriteria", "addresses and topics of logs", request(_CRITERI
 FILTER = named("Filter", "which logs are wanted, and from which blocks", request(
     {**_CRITERIA, "fromBlock": BLOCK_NUMBER, "toBlock": BLOCK_NUMBER, "blockHash": HASH32}
 ))  # fmt: skip
-FILTER_ID: Schema = {"type": "string", "pattern": "^0x[0-9a-f]+$"}
+FILTER_ID = named("FilterId", "the id of a filter or a subscription", {"type": "string", "pattern": "^0x[0-9a-f]+$"})
 
 # -- the pool
 
