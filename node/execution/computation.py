@@ -74,7 +74,7 @@ class InlinedComputation(Computation):
                 frame.contracts_created.append(message.storage_address)
             precompile = cls._precompiles.get(message.code_address)
             if precompile is None:
-                run(frame)
+                frame.run()
             elif not message.is_delegation:
                 precompile(frame)
         return frame

@@ -53,7 +53,7 @@ def block_json(block: BlockData, chain_id: int, *, full: bool) -> dict[str, Json
     return {
         **header_json(block.header),
         "totalDifficulty": "0x0",
-        "size": to_quantity(block_size(block)),
+        "size": to_quantity(len(raw_block(block))),
         "uncles": [],
         "withdrawals": [],
         "transactions": [
@@ -63,10 +63,10 @@ def block_json(block: BlockData, chain_id: int, *, full: bool) -> dict[str, Json
     }
 
 
-def block_size(block: BlockData) -> int:
-    """Return the length of the block's RLP as Ethereum has it: header, transactions, no uncles, no withdrawals."""
+def raw_block(block: BlockData) -> bytes:
+    """Return the block's RLP as Ethereum has it: header, transactions, no uncles, no withdrawals."""
     transactions = [raw if raw[0] >= 0xC0 else rlp.encode(raw) for raw in block.raws]
-    return len(rlp.encode_list([block.header.encode(), rlp.encode_list(transactions), b"\xc0", b"\xc0"]))
+    return rlp.encode_list([block.header.encode(), rlp.encode_list(transactions), b"\xc0", b"\xc0"])
 
 
 def mined_transaction_json(block: BlockData, index: int, chain_id: int) -> dict[str, Json]:

@@ -254,3 +254,35 @@ POOL_CONTENT: Schema = record({"pending": _BY_SENDER_AND_NONCE, "queued": _BY_SE
 POOL_CONTENT_FROM: Schema = record({"pending": _BY_NONCE, "queued": _BY_NONCE})
 _LINES = map_of(map_of(TEXT, "^(0|[1-9][0-9]*)$"), "^0x[0-9a-fA-F]{40}$")
 POOL_INSPECT: Schema = record({"pending": _LINES, "queued": _LINES})
+
+# -- traces (go-ethereum's `debug` namespace)
+
+_TRACE_CONFIG: Schema = {
+    "tracer": constant("", "callTracer", "flatCallTracer", "prestateTracer", "4byteTracer", "noopTracer"),
+    "tracerConfig": request(dict.fromkeys((
+        "onlyTopCall", "withLog", "diffMode", "disableCode", "disableStorage", "includeEmpty", "convertParityErrors",
+        "includePrecompiles",
+    ), BOOLEAN)),
+    "timeout": {"type": "string", "pattern": "^([0-9]+(\\.[0-9]+)?(ms|us|µs|ns|s|m|h))+$", "maxLength": 40},
+    "disableStack": BOOLEAN, "disableStorage": BOOLEAN, "enableMemory": BOOLEAN, "enableReturnData": BOOLEAN,
+    "limit": COUNT,
+}  # fmt: skip
+TRACE_CONFIG = named("TraceConfig", "which tracer, and what it tells", request(_TRACE_CONFIG))
+CALL_TRACE_CONFIG = named("TraceCallConfig", "the same for a call, and what it sees otherwise", request({
+    **_TRACE_CONFIG, "stateOverrides": STATE_OVERRIDES, "blockOverrides": BLOCK_OVERRIDES, "txIndex": COUNT,
+}))  # fmt: skip
+_STRUCT_LOG = record(
+    {"pc": {"type": "integer"}, "op": TEXT, "gas": {"type": "integer"}, "gasCost": {"type": "integer"},
+     "depth": {"type": "integer"}},
+    {"stack": array(UINT), "memory": array(HASH32), "storage": map_of(HASH32, HEX32), "returnData": BYTES,
+     "refund": {"type": "integer"}, "error": TEXT},
+)  # fmt: skip
+_STRUCT_LOGS = record({
+    "gas": {"type": "integer"}, "failed": BOOLEAN, "returnValue": BYTES, "structLogs": array(_STRUCT_LOG),
+})  # fmt: skip
+TRACE = named("Trace", "what the tracer found: the struct logger's, or another's in its own form", either(
+    _STRUCT_LOGS,
+    {"type": "object", "not": {"required": ["structLogs"]}},
+    array({"type": "object", "required": ["action", "type"]}),
+))  # fmt: skip
+BLOCK_TRACE = array(record({"txHash": HASH32, "result": TRACE}))

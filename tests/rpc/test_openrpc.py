@@ -21,6 +21,7 @@ from node.rpc.errors import RpcError
 from node.rpc.logs import log_query
 from node.rpc.methods import Method, Parameter
 from node.rpc.settings import RpcConfig
+from node.rpc.tracing import TRACERS, call_trace_config, trace_config
 from tests.node.chains import sign_transaction
 from tests.node.samples import account_key, address_of
 from tests.rpc.harness import RunningNode
@@ -74,6 +75,9 @@ VALUES: list[Any] = [
     {"accessList": [{"address": "0x" + "11" * 20, "storageKeys": ["0x1"]}]}, {"accessList": [{}]},
     {"fromBlock": "0x1", "toBlock": "latest"}, {"topics": [None, "0x" + "ab" * 32, ["0x" + "cd" * 32]]},
     {"topics": ["0x1"]}, {"topics": [None] * 5}, {"address": ["0x" + "11" * 20]}, {"address": "0x"},
+    {"tracer": "callTracer", "tracerConfig": {"withLog": True}, "timeout": "5s"}, {"tracer": "x"}, {"timeout": "5"},
+    {"tracerConfig": {"onlyTopCall": 1}, "tracer": "callTracer"}, {"limit": 7}, {"limit": -1}, {"enableMemory": 1},
+    {"stateOverrides": {"0x" + "11" * 20: {"balance": "0x1"}}, "txIndex": None},
 ]  # fmt: skip
 
 
@@ -93,6 +97,8 @@ VALUES: list[Any] = [
         formats.block_number,
         call_request,
         log_query,
+        trace_config,
+        call_trace_config,
     ],
 )
 def test_a_parser_takes_what_its_schema_says(parse: Callable[[object, str], Any]) -> None:
@@ -151,6 +157,9 @@ def samples(node: RunningNode) -> dict[str, list[Any]]:
         "full transactions": [True, False],
         "reward percentiles": [[25, 75]],
         "slots": [["0x0"], []],
+        "raw block": [node.result("debug_getRawBlock", "0x1")],
+        "trace config": [{"tracer": tracer} for tracer in TRACERS],
+        "trace call config": [{"tracer": "callTracer", "blockOverrides": {"number": "0x9"}}, {"enableMemory": True}],
     }
 
 
