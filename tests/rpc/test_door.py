@@ -407,3 +407,31 @@ def test_requests_in_a_pipeline_are_answered_in_order(node: RunningNode) -> None
 def test_files_are_left_for_the_rest_of_the_node() -> None:
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     assert file_room() >= soft - FILES_BESIDE
+
+
+def test_a_thousand_idle_connections_and_dripping_headers_slow_nobody(own_node: RunningNode) -> None:
+    if file_room() < 3_000:
+        pytest.skip("this machine lets a process open too few files")
+    drip = b"POST / HTTP/1.1\r\nHost: localhost\r\nX-"
+    idle = [socket.create_connection(("127.0.0.1", own_node.port), timeout=5) for _ in range(1_000)]
+    for connection in idle[:200]:
+        connection.sendall(drip)
+    own_node.run(_entered(own_node, 1_000))
+    took = []
+    for _ in range(30):
+        for connection in idle[:200]:
+            connection.sendall(b"x")
+        started = time.monotonic()
+        own_node.mine()
+        assert own_node.result("eth_blockNumber").startswith("0x")
+        took.append(time.monotonic() - started)
+    assert sorted(took)[15] < 0.5  # about 10 ms on a machine that is idle
+    assert own_node.result("eth_blockNumber") == hex(30)
+    for connection in idle:
+        connection.close()
+
+
+async def _entered(running: RunningNode, number: int) -> None:
+    (gate,) = running.server.gates
+    while gate.open < number:
+        await asyncio.sleep(0.01)
