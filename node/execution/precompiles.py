@@ -133,6 +133,25 @@ def _gridpact() -> dict[bytes, Precompile]:
     return table
 
 
+NAMES: Mapping[str, bytes] = {
+    "ECREC": _address(0x01),
+    "SHA256": _address(0x02),
+    "RIPEMD160": _address(0x03),
+    "ID": _address(0x04),
+    "MODEXP": _address(0x05),
+    "BN254_ADD": _address(0x06),
+    "BN254_MUL": _address(0x07),
+    "BN254_PAIRING": _address(0x08),
+    "BLAKE2F": _address(0x09),
+    "ED25519_VERIFY": ED25519_VERIFY,
+    "RING_HOLDS": _address(0x4701),
+    "NOTE_HOLDS": _address(0x4702),
+    "RANGE_HOLDS": _address(0x4703),
+    "SUM_POINTS": _address(0x4704),
+    "EQUALITY_HOLDS": _address(0x4705),
+    "HASH_TO_POINT": _address(0x4706),
+}
+"""Those of this chain that can be called, as EIP-7910 names them."""
 SETS: Mapping[str, Mapping[bytes, Precompile]] = {
     OWN_FORK: _gridpact(),
     "prague": dict(PRAGUE_PRECOMPILES),

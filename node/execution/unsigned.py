@@ -45,12 +45,14 @@ def unsigned(
 
 
 def encode_unsigned(tx: Transaction) -> bytes:
-    """Return the encoding of a transaction of type 0 or 2 with zeros for its signature, as go-ethereum simulates it."""
+    """Return the encoding of a transaction with zeros for its signature, as go-ethereum shows them."""
     to = b"" if tx.to is None else tx.to
     tail = [tx.gas_limit, to, tx.value, tx.data]
     if tx.type == 0:
         return rlp.encode([tx.nonce, tx.max_fee_per_gas, *tail, 0, 0, 0])
     listed = [(address, [slot.to_bytes(32, "big") for slot in slots]) for address, slots in tx.access_list]
+    if tx.type == 1:
+        return b"\1" + rlp.encode([tx.chain_id, tx.nonce, tx.max_fee_per_gas, *tail, listed, 0, 0, 0])
     fees = [tx.max_priority_fee_per_gas, tx.max_fee_per_gas]
     return b"\2" + rlp.encode([tx.chain_id, tx.nonce, *fees, *tail, listed, 0, 0, 0])
 

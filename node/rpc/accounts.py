@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from node.chain.transaction import MAX_NONCE, decode_transaction
+from node.execution.unsigned import encode_unsigned
 from node.rpc import schemas
 from node.rpc.calls import CallRequest, call_request, run_estimate
 from node.rpc.context import Context
@@ -19,7 +20,7 @@ from node.rpc.errors import INVALID_PARAMS, SERVER_ERROR, InvalidParams, RpcErro
 from node.rpc.eth import send_raw_transaction
 from node.rpc.formats import Json, Tag, address, data, field, mapping, number, quantity, text, to_data
 from node.rpc.methods import MethodTable, Parameter
-from node.rpc.render import pending_transaction_json
+from node.rpc.render import pending_transaction_json, unsigned_transaction_json
 
 LEGACY, ACCESS_LIST, DYNAMIC_FEE = 0, 1, 2
 MAX_TYPED_DATA_CHARS = 128 * 1024  # of JSON; it is encoded in the node's own process
@@ -171,6 +172,18 @@ async def sign_transaction(context: Context, request: SendRequest) -> Json:
     _check_chain(context, request)
     raw = _sign(context, request, request.nonce, request.call.gas)
     return {"raw": to_data(raw), "tx": pending_transaction_json(decode_transaction(raw, context.chain_id))}
+
+
+@table.method("eth_fillTransaction", Parameter("transaction", send_request), returns=schemas.FILLED)
+async def fill_transaction(context: Context, request: SendRequest) -> Json:
+    """Return a transaction with gas, nonce and prices filled in, for its sender to sign; nobody's key is needed."""
+    _check_chain(context, request)
+    call, gas = request.call, request.call.gas
+    if gas is None:
+        gas = await context.reads.run(run_estimate, call, Tag.PENDING, context.backend.chain_time_s(), {}, {})
+    nonce = _next_nonce(context, call.sender) if request.nonce is None else request.nonce
+    filled = replace(call.transaction(context.chain_id, gas, nonce), type=request.type)
+    return {"raw": to_data(encode_unsigned(filled)), "tx": unsigned_transaction_json(filled)}
 
 
 @table.method("eth_sign", Parameter("address", address), Parameter("message", data), returns=_SIGNATURE)

@@ -9,7 +9,22 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from node.errors import GridpactError
-from node.rpc import accounts, debug, eth, eth_calls, eth_filters, explain, grid, net, stranger, txpool, web3
+from node.rpc import (
+    accounts,
+    debug,
+    eth,
+    eth_calls,
+    eth_fees,
+    eth_filters,
+    eth_node,
+    eth_state,
+    explain,
+    grid,
+    net,
+    stranger,
+    txpool,
+    web3,
+)
 from node.rpc.access import Unauthorized, allowed
 from node.rpc.context import Context
 from node.rpc.discover import namespace, with_discovery
@@ -34,7 +49,22 @@ def _observe_nothing(_method: str | None, _code: int | None, _duration_s: float)
 def all_methods() -> MethodTable:
     """Return every method that this software serves."""
     methods = MethodTable()
-    for each in (eth, eth_calls, debug, accounts, eth_filters, net, web3, txpool, grid, explain, stranger):
+    for each in (
+        eth,
+        eth_calls,
+        eth_fees,
+        eth_node,
+        eth_state,
+        debug,
+        explain,
+        accounts,
+        eth_filters,
+        net,
+        web3,
+        txpool,
+        grid,
+        stranger,
+    ):
         methods.extend(each.table)
     return with_discovery(methods)
 

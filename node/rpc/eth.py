@@ -1,47 +1,36 @@
-"""`eth_` methods that read blocks, transactions and state, call, estimate and send. Source: execution-apis."""
+"""`eth_` methods that read blocks and transactions, and send. Source: execution-apis, eth/{block,submit}.yaml."""
 
 from __future__ import annotations
 
 from node.chain.transaction import InvalidTransaction
 from node.rpc import schemas
-from node.rpc.blocks import find_height, require_height
+from node.rpc.blocks import find_height
 from node.rpc.context import Context
-from node.rpc.errors import SERVER_ERROR, InvalidParams, RpcError
+from node.rpc.errors import SERVER_ERROR, RpcError
 from node.rpc.formats import (
     BlockRef,
     Json,
-    Tag,
-    address,
     block_number,
     block_ref,
     boolean,
-    count,
     data,
     hash32,
     number,
-    sequence,
-    slot,
     to_data,
     to_quantity,
 )
 from node.rpc.methods import MethodTable, Parameter
-from node.rpc.proofs import MAX_PROVED_SLOTS, account_proof
 from node.rpc.reads import Reader
 from node.rpc.render import (
     block_json,
+    header_json,
     mined_transaction_json,
     pending_transaction_json,
     receipt_json,
 )
-from node.rpc.schemas import takes
-
-MAX_FEE_HISTORY = 1_024  # blocks; what Ethereum clients give
-MAX_PERCENTILES = 100
 
 table = MethodTable()
 
-_ADDRESS = Parameter("address", address)
-_BLOCK = Parameter("block", block_ref, Tag.LATEST)
 _BLOCK_NUMBER = Parameter("block", block_number)
 _BLOCK_HASH = Parameter("block hash", hash32)
 _TRANSACTION_HASH = Parameter("transaction hash", hash32)
@@ -72,64 +61,6 @@ async def syncing(context: Context) -> Json:
     return False if progress is None else progress.json()
 
 
-@table.method("eth_gasPrice", returns=schemas.UINT)
-async def gas_price(_context: Context) -> Json:
-    """Return the suggested gas price: zero."""
-    return "0x0"
-
-
-@table.method("eth_maxPriorityFeePerGas", returns=schemas.UINT)
-async def max_priority_fee(_context: Context) -> Json:
-    """Return the suggested priority fee: zero."""
-    return "0x0"
-
-
-@takes(schemas.array({"type": "number", "minimum": 0, "maximum": 100}, MAX_PERCENTILES))
-def _percentiles(value: object, where: str) -> int:
-    rows = sequence(value, where, MAX_PERCENTILES)
-    before = 0.0
-    for index, row in enumerate(rows):
-        if isinstance(row, bool) or not isinstance(row, int | float) or not before <= row <= 100:
-            raise InvalidParams(f"{where}[{index}]", "a rising number from 0 to 100", row)
-        before = row
-    return len(rows)
-
-
-def read_fee_history(reader: Reader, blocks: int, newest: BlockRef) -> dict[str, Json]:
-    """Return base fees and the share of gas used of up to MAX_FEE_HISTORY blocks. A read function.
-
-    Raises:
-        BlockNotFound: there is no such newest block.
-    """
-    with reader.store.read() as view:
-        last = require_height(view, newest)
-        first = max(0, last + 1 - min(blocks, MAX_FEE_HISTORY))
-        headers = [view.header(height) for height in range(first, last + 1)]
-    following = reader.rule_book.rules_at(last + 1).base_fee
-    return {
-        "oldestBlock": to_quantity(first),
-        "baseFeePerGas": [*(to_quantity(header.base_fee_per_gas) for header in headers), to_quantity(following)],
-        "gasUsedRatio": [header.gas_used / header.gas_limit for header in headers],
-        "baseFeePerBlobGas": ["0x0"] * (len(headers) + 1),
-        "blobGasUsedRatio": [0] * len(headers),
-    }
-
-
-@table.method(
-    "eth_feeHistory",
-    Parameter("block count", count),
-    Parameter("newest block", block_number),
-    Parameter("reward percentiles", _percentiles, 0),
-    returns=schemas.FEE_HISTORY,
-)
-async def fee_history(context: Context, blocks: int, newest: BlockRef, percentiles: int) -> Json:
-    """Return base fees, gas used and suggested rewards (zero) of recent blocks."""
-    history = await context.reads.run(read_fee_history, blocks, newest)
-    if percentiles:
-        history["reward"] = [["0x0"] * percentiles for _ in history["gasUsedRatio"]]
-    return history
-
-
 @table.method("eth_mining", returns=schemas.BOOLEAN)
 async def mining(_context: Context) -> Json:
     """Return false: blocks are agreed on, not mined."""
@@ -146,55 +77,6 @@ async def hashrate(_context: Context) -> Json:
 async def coinbase(_context: Context) -> Json:
     """Return the zero address, the coinbase of every block."""
     return to_data(bytes(20))
-
-
-# -- state
-
-
-@table.method("eth_getBalance", _ADDRESS, _BLOCK, returns=schemas.UINT)
-async def balance(context: Context, account: bytes, block: BlockRef) -> Json:
-    """Return an account's balance in wei."""
-    with context.backend.store.read() as view:
-        found = view.state_at(require_height(view, block)).account(account)
-    return to_quantity(0 if found is None else found.balance)
-
-
-@table.method("eth_getTransactionCount", _ADDRESS, _BLOCK, returns=schemas.UINT)
-async def transaction_count(context: Context, account: bytes, block: BlockRef) -> Json:
-    """Return an account's next nonce; `pending` counts what waits in this node's pool."""
-    with context.backend.store.read() as view:
-        found = view.state_at(require_height(view, block)).account(account)
-    nonce = 0 if found is None else found.nonce
-    return to_quantity(context.backend.mempool.pending_nonce(account, nonce) if block is Tag.PENDING else nonce)
-
-
-@table.method("eth_getCode", _ADDRESS, _BLOCK, returns=schemas.BYTES)
-async def code(context: Context, account: bytes, block: BlockRef) -> Json:
-    """Return the code at an address."""
-    with context.backend.store.read() as view:
-        state = view.state_at(require_height(view, block))
-        found = state.account(account)
-        return to_data(b"" if found is None else state.code(found.code_hash))
-
-
-@table.method("eth_getStorageAt", _ADDRESS, Parameter("slot", slot), _BLOCK, returns=schemas.HASH32)
-async def storage_at(context: Context, account: bytes, position: int, block: BlockRef) -> Json:
-    """Return the 32 bytes in a storage slot."""
-    with context.backend.store.read() as view:
-        value = view.state_at(require_height(view, block)).storage(account, position)
-    return to_data(value.to_bytes(32, "big"))
-
-
-@takes(schemas.array(schemas.SLOT, MAX_PROVED_SLOTS))
-def _slots(value: object, where: str) -> tuple[int, ...]:
-    rows = sequence(value, where, MAX_PROVED_SLOTS)
-    return tuple(slot(row, f"{where}[{index}]") for index, row in enumerate(rows))
-
-
-@table.method("eth_getProof", _ADDRESS, Parameter("slots", _slots), _BLOCK, returns=schemas.ACCOUNT_PROOF)
-async def get_proof(context: Context, account: bytes, slots: tuple[int, ...], block: BlockRef) -> Json:
-    """Return an account and storage slots with Merkle proofs under a block's state root: one of the last 128."""
-    return await context.reads.render(account_proof, account, slots, block)
 
 
 # -- blocks
@@ -226,6 +108,24 @@ async def block_by_number(context: Context, ref: BlockRef, full: bool) -> Json:
 async def block_by_hash(context: Context, ref: BlockRef, full: bool) -> Json:
     """Return a block by hash, null if there is none."""
     return await _block(context, ref, full)
+
+
+async def _header(context: Context, ref: BlockRef) -> Json:
+    with context.backend.store.read() as view:
+        height = find_height(view, ref)
+        return None if height is None else header_json(view.header(height))
+
+
+@table.method("eth_getHeaderByNumber", _BLOCK_NUMBER, returns=schemas.nullable(schemas.HEADER))
+async def header_by_number(context: Context, ref: BlockRef) -> Json:
+    """Return a header by height or tag, null if there is none (as go-ethereum has it)."""
+    return await _header(context, ref)
+
+
+@table.method("eth_getHeaderByHash", _BLOCK_HASH, returns=schemas.nullable(schemas.HEADER))
+async def header_by_hash(context: Context, ref: BlockRef) -> Json:
+    """Return a header by its block's hash, null if there is none (as go-ethereum has it)."""
+    return await _header(context, ref)
 
 
 async def _transactions_in(context: Context, ref: BlockRef) -> Json:
@@ -348,6 +248,25 @@ async def transaction_by_number_and_index(context: Context, ref: BlockRef, index
 async def transaction_by_hash_and_index(context: Context, ref: BlockRef, index: int) -> Json:
     """Return the transaction at an index in a block, null if there is none."""
     return await _transaction_at(context, ref, index)
+
+
+async def _raw_transaction_at(context: Context, ref: BlockRef, index: int) -> Json:
+    block = await context.block(ref)
+    return None if block is None or index >= len(block.raws) else to_data(block.raws[index])
+
+
+@table.method(
+    "eth_getRawTransactionByBlockNumberAndIndex", _BLOCK_NUMBER, _INDEX, returns=schemas.nullable(schemas.BYTES)
+)
+async def raw_transaction_by_number_and_index(context: Context, ref: BlockRef, index: int) -> Json:
+    """Return the bytes of the transaction at an index in a block, null if there is none."""
+    return await _raw_transaction_at(context, ref, index)
+
+
+@table.method("eth_getRawTransactionByBlockHashAndIndex", _BLOCK_HASH, _INDEX, returns=schemas.nullable(schemas.BYTES))
+async def raw_transaction_by_hash_and_index(context: Context, ref: BlockRef, index: int) -> Json:
+    """Return the bytes of the transaction at an index in a block, null if there is none."""
+    return await _raw_transaction_at(context, ref, index)
 
 
 @table.method("eth_sendRawTransaction", Parameter("transaction", data), returns=schemas.HASH32)

@@ -6,6 +6,8 @@ proved under the header's state root.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from eth_hash.auto import keccak
 
 from node.audit.proof import NotCommitted, prove
@@ -19,6 +21,14 @@ from node.state.trie import Trie
 MAX_PROVED_SLOTS = 1_024
 
 
+@dataclass(frozen=True, slots=True)
+class ProvedSlot:
+    """A storage slot, and how the answer names it."""
+
+    number: int
+    name: str
+
+
 def transaction_proof(reader: Reader, transaction_hash: bytes) -> Json:
     """Return the proof that a transaction and its receipt are committed, null if they are not. A read function."""
     with reader.store.read() as view:
@@ -28,7 +38,7 @@ def transaction_proof(reader: Reader, transaction_hash: bytes) -> Json:
             return None
 
 
-def account_proof(reader: Reader, address: bytes, slots: tuple[int, ...], ref: BlockRef) -> Json:
+def account_proof(reader: Reader, address: bytes, slots: tuple[ProvedSlot, ...], ref: BlockRef) -> Json:
     """Return an account and storage slots with proofs under a block's state root (EIP-1186). A read function.
 
     Raises:
@@ -52,10 +62,10 @@ def account_proof(reader: Reader, address: bytes, slots: tuple[int, ...], ref: B
     }
 
 
-def _slot_proof(state: StateReader, nodes: TrieReader, address: bytes, root: bytes, slot: int) -> Json:
-    proof = [] if root == EMPTY_ROOT else Trie(keccak(address), nodes, root).prove(storage_key(slot))
+def _slot_proof(state: StateReader, nodes: TrieReader, address: bytes, root: bytes, slot: ProvedSlot) -> Json:
+    proof = [] if root == EMPTY_ROOT else Trie(keccak(address), nodes, root).prove(storage_key(slot.number))
     return {
-        "key": to_quantity(slot),
-        "value": to_quantity(state.storage(address, slot)),
+        "key": slot.name,
+        "value": to_quantity(state.storage(address, slot.number)),
         "proof": [to_data(node) for node in proof],
     }

@@ -102,6 +102,14 @@ def pending_transaction_json(transaction: Transaction) -> dict[str, Json]:
     }
 
 
+def unsigned_transaction_json(transaction: Transaction) -> dict[str, Json]:
+    """Return a transaction that is complete but for its signature."""
+    table = pending_transaction_json(transaction)
+    for name in ("hash", "v", "r", "s", "yParity", "blockHash", "blockNumber", "blockTimestamp", "transactionIndex"):
+        table.pop(name, None)
+    return table
+
+
 def effective_gas_price(tip: int, cap: int, base_fee: int) -> int:
     """Return what a unit of gas costs the sender, in wei (EIP-1559)."""
     return min(cap, base_fee + tip)
@@ -184,6 +192,12 @@ def _outline(raw: bytes) -> _Outline:
         return _Outline(0, 0, 0, rlp.decode_data(items[_PLACE_OF_DESTINATION[kind]]))
     nonce, tip, cap, to = (items[place] for place in _PLACES[kind])
     return _Outline(rlp.decode_int(nonce), rlp.decode_int(tip), rlp.decode_int(cap), rlp.decode_data(to) or None)
+
+
+def transaction_tip(raw: bytes, base_fee: int) -> int:
+    """Return what a committed transaction pays beyond the base fee, in wei a unit of gas."""
+    outline = _outline(raw)
+    return effective_gas_price(outline.tip, outline.cap, base_fee) - base_fee
 
 
 def receipt_json(block: BlockData, index: int) -> dict[str, Json]:

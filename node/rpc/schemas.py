@@ -107,6 +107,7 @@ def fixed(length: int) -> Schema:
 
 
 HEX32 = "^0x[0-9a-fA-F]{64}$"
+ADDRESS_PATTERN = "^0x[0-9a-fA-F]{40}$"
 ADDRESS = named("address", "an address", fixed(20))
 HASH32 = named("hash32", "32 bytes", fixed(32))
 BLOOM = named("bytes256", "a bloom filter: 256 bytes", fixed(256))
@@ -164,6 +165,11 @@ PENDING = named("PendingTransaction", "a transaction that waits in the pool", re
     _OF_SOME_TYPES,
 ))  # fmt: skip
 
+FILLED = record({"raw": BYTES, "tx": record(
+    {name: schema for name, schema in _SIGNED.items() if name not in ("hash", "v", "r", "s")},
+    {"accessList": ACCESS_LIST, "maxFeePerGas": UINT, "maxPriorityFeePerGas": UINT},
+)})  # fmt: skip
+
 # -- blocks
 
 _HEADER: Schema = {
@@ -192,6 +198,20 @@ FEE_HISTORY = named("FeeHistoryResults", "fees and gas used of recent blocks", r
     "oldestBlock": UINT, "baseFeePerGas": array(UINT), "gasUsedRatio": array({"type": "number"}),
     "baseFeePerBlobGas": array(UINT), "blobGasUsedRatio": array({"type": "number"}),
 }, {"reward": array(array(UINT))}))  # fmt: skip
+_CONFIG = named("ConfigObject", "the rules of a fork (EIP-7910)", record({
+    "activationTime": {"type": "integer"}, "chainId": UINT, "forkId": fixed(4),
+    "blobSchedule": map_of({"type": "integer"}),
+    "precompiles": map_of(ADDRESS), "systemContracts": map_of(ADDRESS),
+}))  # fmt: skip
+CONFIG = record({"current": _CONFIG, "next": NULL, "last": NULL})
+_KEPT = named("EthCapabilitiesEffectiveResource", "from which height on something is kept", record(
+    {"disabled": BOOLEAN, "oldestBlock": UINT},
+    {"deleteStrategy": record({"type": constant("window"), "retentionBlocks": UINT})},
+))  # fmt: skip
+CAPABILITIES = record({
+    "head": record({"number": UINT, "hash": HASH32}),
+    "state": _KEPT, "tx": _KEPT, "logs": _KEPT, "receipts": _KEPT, "blocks": _KEPT, "stateproofs": _KEPT,
+})  # fmt: skip
 SYNCING = named("SyncingStatus", "false, or how far this node has caught up", either(
     constant(False), record({"startingBlock": UINT, "currentBlock": UINT, "highestBlock": UINT})
 ))  # fmt: skip
@@ -211,7 +231,7 @@ _ACCOUNT_OVERRIDE = request({
 STATE_OVERRIDES = named(
     "StateOverrides",
     "accounts that a call sees otherwise, by address",
-    map_of({**_ACCOUNT_OVERRIDE, "additionalProperties": False}, "^0x[0-9a-fA-F]{40}$"),
+    map_of({**_ACCOUNT_OVERRIDE, "additionalProperties": False}, ADDRESS_PATTERN),
 )
 _BLOCK_OVERRIDES = request({
     "number": UINT64, "time": UINT64, "timestamp": UINT64, "gasLimit": UINT64, "feeRecipient": ADDRESS,

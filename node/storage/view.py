@@ -268,13 +268,18 @@ class View(Tables):
         """The world state at the head."""
         return StateView(self, None)
 
+    @property
+    def first_state_height(self) -> int:
+        """Return the lowest height whose state can be read, as far as the height itself is kept."""
+        return int.from_bytes(self.get("meta", b"state") or b"", "big")
+
     def state_at(self, height: int) -> StateView:
         """Return the world state after a height."""
         if not 0 <= height <= self.head_height:
             raise ValueError(f"no height {height}: expected 0 to {self.head_height}")
         if height < self.first_height:
             raise NotKept(height, self.first_height)
-        first = int.from_bytes(self.get("meta", b"state") or b"", "big")
+        first = self.first_state_height
         if height < first:
             raise StateNotKept(height, first)
         return StateView(self, None if height == self.head_height else height)

@@ -152,6 +152,7 @@ def samples(node: RunningNode) -> dict[str, list[Any]]:
         ref + "Filter": [{"fromBlock": "earliest"}, {"address": "0x" + "77" * 20}],
         "filter id": filters,
         "count": ["0x2"],
+        "requests": [{contract: ["0x0", "0x1"]}],
         "block count": ["0x2", 3],
         "chain": ["contract", "ledger"],
         "full transactions": [True, False],
