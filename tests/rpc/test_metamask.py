@@ -131,7 +131,7 @@ def test_a_transaction_is_sent(wallet: Wallet, own_node: RunningNode, account: L
             "gas": 0x5208 * 3 // 2,
             "maxFeePerGas": GWEI,
             "maxPriorityFeePerGas": GWEI,
-            "data": "0x",
+            "data": b"",
         }
     )
     raw, identity = "0x" + bytes(signed.raw_transaction).hex(), "0x" + bytes(signed.hash).hex()
@@ -151,7 +151,7 @@ def test_a_transaction_is_sent(wallet: Wallet, own_node: RunningNode, account: L
 def test_a_transaction_that_was_sent_twice_is_told_in_words_that_the_wallet_knows(
     wallet: Wallet, own_node: RunningNode, account: LocalAccount
 ) -> None:
-    fields = {"chainId": 2016, "nonce": 0, "to": account.address, "gas": 21_000, "maxPriorityFeePerGas": 0}
+    fields: Any = {"chainId": 2016, "nonce": 0, "to": account.address, "gas": 21_000, "maxPriorityFeePerGas": 0}
     signed = account.sign_transaction({**fields, "maxFeePerGas": 0})
     raw = "0x" + bytes(signed.raw_transaction).hex()
     wallet.ask("eth_sendRawTransaction", raw)
