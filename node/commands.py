@@ -16,13 +16,14 @@ from node.config import CONFIG_NAME, DATABASE_NAME, DEFAULT_SNAPSHOT_HEIGHTS, MA
 from node.genesis import Genesis, load_genesis, parse_genesis
 from node.keys import new_seed, node_key_of, read_passphrase, save_key
 from node.log import configure
-from node.operations import backup_commands, chain_commands, data_commands
+from node.operations import backup_commands, chain_commands, data_commands, look_commands
 from node.parsing import ConfigError, parse_endpoint
 
 app = typer.Typer(help="Make a validator's data directory, and run it.", no_args_is_help=True)
 backup_commands.register(app)
 chain_commands.register(app)
 data_commands.register(app)
+look_commands.register(app)
 
 
 @app.callback()

@@ -36,7 +36,7 @@ from consensus.codec import (
 )
 from consensus.core import step
 from consensus.inputs import Committed, Input, Received, Signed, Started
-from consensus.messages import Body, CertifiedBlock, Message, Proposal, Record, ViewChange
+from consensus.messages import Body, CertifiedBlock, Message, Proposal, Record, Status, ViewChange
 from consensus.state import VIEW_HORIZON, Config, Recollection, Stage, State, recover
 from consensus.types import Domain, Height, SignedVote, ValidatorSet, View
 from node.driver.compact import Ask, Assembled, BodyFormat, Compact, Outcome
@@ -46,6 +46,7 @@ from node.driver.ports import Archive, Clock, Log, Signer, TransactionSource, Tr
 from node.driver.signer import Contradiction
 
 SERVED_BYTES = 1024 * 1024  # certified blocks sent for one request, beyond the first: a second on a fast line
+MAX_TOLD = 1024  # members, present and past, whose heights are kept to be shown
 MAX_RECORD_BODY_BYTES = 2**32 - 1  # our own log is read whatever today's bound on bodies is
 
 log = logging.getLogger("driver")
@@ -133,6 +134,7 @@ class Driver:
             status_ms=config.status_ms,
             heartbeat_ms=config.heartbeat_ms,
         )
+        self._told: dict[bytes, Height] = {}
         self._state = recover(core_config, Height(height), validators, records, Recollection(restored))
 
     @property
@@ -184,6 +186,10 @@ class Driver:
         """A plain sentence if the validators tolerate no fault; None otherwise."""
         return self._state.validators.warning
 
+    def told_height(self, node_key: bytes) -> Height | None:
+        """Return the height that a peer last said it works on; None if it has said nothing. Nobody vouches for it."""
+        return self._told.get(node_key)
+
     def start(self) -> list[Effect]:
         """Begin, with what the log restored. Call `handle(WorkAvailable())` afterwards if something waits."""
         return self._run(Started())
@@ -209,6 +215,8 @@ class Driver:
             message = decode_message(payload, max_body_bytes=self._max_body_bytes)
         except InvalidPeerMessage as error:
             return [Reject(sender, error.reason)]
+        if isinstance(message, Status) and (sender in self._told or len(self._told) < MAX_TOLD):
+            self._told[sender] = message.height
         return self._run(Received(sender, message))
 
     def _follow(self, outcomes: Iterable[Outcome]) -> list[Effect]:

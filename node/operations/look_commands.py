@@ -1,0 +1,85 @@
+"""Commands that look and change nothing: status, peers, doctor."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from node.config import CONFIG_NAME
+
+RpcOption = Annotated[str | None, typer.Option(help="The node's RPC, http://HOST:PORT; else that of --config.")]
+ConfigOption = Annotated[
+    Path | None, typer.Option(help="The node.toml that says where the RPC is; else the one here, else port 8545.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to `gridpact node`."""
+    app.command(name="status")(status_command)
+    app.command(name="peers")(peers_command)
+    app.command(name="doctor")(doctor_command)
+
+
+def status_command(rpc: RpcOption = None, config: ConfigOption = None, json_: JsonOption = False) -> None:
+    """Show a running node: versions, head, both chains, epoch and view, whether it is in step, peers, pool.
+
+    Example: gridpact node status --rpc http://127.0.0.1:8545
+    """
+    from node.operations.look import as_json, look, rpc_of
+
+    status, _ = look(rpc_of(rpc, config))
+    if json_:
+        typer.echo(json.dumps(as_json(status), indent=2))
+        return
+    for line in status.lines():
+        typer.echo(line)
+
+
+def peers_command(rpc: RpcOption = None, config: ConfigOption = None, json_: JsonOption = False) -> None:
+    """Show the other members as a running node sees them: where they are, whether connected, how far behind it.
+
+    Example: gridpact node peers --rpc http://127.0.0.1:8545
+    """
+    from node.operations.look import as_json, look, rpc_of
+
+    _, peers = look(rpc_of(rpc, config))
+    if json_:
+        typer.echo(json.dumps([as_json(peer) for peer in peers], indent=2))
+        return
+    for peer in peers:
+        how = "connected" if peer.connected else "not connected"
+        where = "height unknown" if peer.height is None else f"height {peer.height}, {peer.behind} behind"
+        typer.echo(f"{peer.name:16} {peer.endpoint:21} {how:13} {where}")
+        typer.echo(f"{'':16} node key {peer.node_key}")
+
+
+def doctor_command(
+    config: Annotated[Path, typer.Option(help="The node.toml of a data directory; its node may be running.")] = Path(
+        CONFIG_NAME
+    ),
+    json_: JsonOption = False,
+) -> None:
+    """Look at everything that keeps a node from running well, and say what to do; nothing is changed.
+
+    Configuration, key, passphrase, database, write-ahead log, marker, disk, limits, versions, ports, clock, members.
+    Exit status 1 if a check failed; a warning does not fail.
+
+    Example: gridpact node doctor --config house/node.toml
+    """
+    from node.operations.doctor import Verdict, examine
+
+    failed, rows = False, []
+    for finding in examine(config):
+        failed |= finding.verdict is Verdict.FAIL
+        if json_:
+            rows.append({name: str(getattr(finding, name)) for name in ("check", "verdict", "found", "advice")})
+        else:
+            typer.echo(finding.line)
+    if json_:
+        typer.echo(json.dumps({"ok": not failed, "findings": rows}, indent=2))
+    if failed:
+        raise typer.Exit(1)
