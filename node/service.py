@@ -554,7 +554,7 @@ class Validator:
                 member.name,
                 member.endpoint,
                 member.node_key in up,
-                None if (told := self._driver.told_height(member.node_key)) is None else told - 1,
+                None if (told := self._driver.height_of_peer(member.node_key)) is None else told - 1,
             )
             for member in self._membership.members
             if member.node_key != self._node_key

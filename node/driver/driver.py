@@ -186,7 +186,7 @@ class Driver:
         """A plain sentence if the validators tolerate no fault; None otherwise."""
         return self._state.validators.warning
 
-    def told_height(self, node_key: bytes) -> Height | None:
+    def height_of_peer(self, node_key: bytes) -> Height | None:
         """Return the height that a peer last said it works on; None if it has said nothing. Nobody vouches for it."""
         return self._told.get(node_key)
 
