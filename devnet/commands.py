@@ -264,7 +264,7 @@ def byzantine(
     from node.log import configure
 
     settings = load_config(config)
-    configure(level=settings.log_level, form=settings.log_format)
+    configure(level=settings.log_level, form=settings.log_format, levels=settings.log_levels)
     try:
         run(settings, behaviour)
     except ValueError as error:

@@ -16,7 +16,7 @@ from node.config import CONFIG_NAME, DATABASE_NAME, DEFAULT_SNAPSHOT_HEIGHTS, MA
 from node.genesis import Genesis, load_genesis, parse_genesis
 from node.keys import new_seed, node_key_of, read_passphrase, save_key
 from node.log import configure
-from node.operations import backup_commands, chain_commands, data_commands, look_commands
+from node.operations import backup_commands, chain_commands, data_commands, log_commands, look_commands
 from node.parsing import ConfigError, parse_endpoint
 
 app = typer.Typer(help="Make a validator's data directory, and run it.", no_args_is_help=True)
@@ -24,6 +24,7 @@ backup_commands.register(app)
 chain_commands.register(app)
 data_commands.register(app)
 look_commands.register(app)
+log_commands.register(app)
 
 
 @app.callback()
@@ -210,6 +211,6 @@ def run(
     from node.service import serve
 
     settings = load_config(config)
-    configure(level=settings.log_level, form=settings.log_format)
+    configure(level=settings.log_level, form=settings.log_format, levels=settings.log_levels)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(serve(settings))

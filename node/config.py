@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from node.log import COMPONENTS, LEVELS
 from node.parsing import ConfigError, Table, parse_hex
 from node.pool_config import PoolLimits, read_pool
 from node.rpc.settings import LOOPBACK, OPEN_NAMESPACES, RpcConfig, read_settings
@@ -33,7 +34,8 @@ class NodeConfig:
     `p2p_dial` says where to reach members behind a forward, by node key, whatever end point they gave;
     `clock_offset_ms` is added to the machine's clock; `loop` runs the opcodes; `history_heights` is how far behind
     the head the state can be read, 0 for all the way. `keystores` are the accounts that a devnet's node signs for, and
-    `keystores_passphrase_file` opens them all. `metrics_listen` serves /metrics in the RPC's stead. `heartbeat_ms` is
+    `keystores_passphrase_file` opens them all. `metrics_listen` serves /metrics in the RPC's stead;
+    `log_levels` are those of components that have their own. `heartbeat_ms` is
     after how long an idle leader proposes an empty block, 0 for never.
     """
 
@@ -57,6 +59,7 @@ class NodeConfig:
     pool: PoolLimits = field(default_factory=PoolLimits)
     heartbeat_ms: int = 0
     metrics_listen: tuple[str, int] | None = None
+    log_levels: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def rpc_listen(self) -> tuple[str, int]:
@@ -92,7 +95,8 @@ def load_config(path: Path) -> NodeConfig:
         passphrase_file=base / passphrase_file if passphrase_file else None,
         p2p_listen=p2p.endpoint("listen"),
         rpc=read_settings(rpc, base),
-        log_level=log.choice("level", ("debug", "info", "warning", "error"), "info"),
+        log_level=log.choice("level", LEVELS, "info"),
+        log_levels=_levels(log),
         log_format=log.choice("format", ("json", "console"), "json"),
         map_size_gib=node.integer("map_size_gib", 1, 1 << 14, 64),
         p2p_dial=_dial(p2p),
@@ -110,6 +114,15 @@ def load_config(path: Path) -> NodeConfig:
     for table in (top, node, p2p, rpc, log, sync, snapshot, execution, state, accounts, pool, metrics, consensus):
         table.close()
     return config
+
+
+def _levels(log: Table) -> dict[str, str]:
+    levels = log.table("levels", {})
+    found = {component: levels.choice(component, LEVELS) for component in COMPONENTS if levels.has(component)}
+    for component in COMPONENTS:
+        levels.text(component, "")  # known, though it is not there
+    levels.close()
+    return found
 
 
 def _history(state: Table) -> int:
@@ -165,6 +178,7 @@ def render_config(
         "[log]",
         'level = "info"',
         'format = "json"',
+        '# levels = { consensus = "debug" }  # by component: ' + ", ".join(COMPONENTS),
         "",
         "[sync]",
         f"urls = {json.dumps(list(sync_urls))}  # members' RPC, followed while this node is no validator",

@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import logging
 import sys
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+LEVELS = ("debug", "info", "warning", "error")
+COMPONENTS = ("consensus", "evidence", "mempool", "node", "p2p", "rpc", "snapshot", "sync")
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
@@ -46,17 +49,38 @@ class ConsoleFormatter(logging.Formatter):
         return line.rstrip() + ("\n" + self.formatException(record.exc_info) if record.exc_info else "")
 
 
-def configure(*, level: str, form: str) -> None:
+def configure(*, level: str, form: str, levels: Mapping[str, str] | None = None) -> None:
     """Send every component's records to stderr.
 
     Args:
-        level: "debug", "info", "warning" or "error".
+        level: one of `LEVELS`.
         form: "json" or "console".
+        levels: by component, for those that have one of their own.
     """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter() if form == "json" else ConsoleFormatter())
-    root = logging.getLogger()
-    root.handlers[:] = [handler]
-    root.setLevel(level.upper())
+    logging.getLogger().handlers[:] = [handler]
+    set_levels(level, levels or {})
     logging.getLogger("asyncio").setLevel(logging.WARNING)
     logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
+
+
+def set_levels(level: str, levels: Mapping[str, str]) -> None:
+    """Set the level of everything; the components in `levels` have their own, all others lose theirs."""
+    logging.getLogger().setLevel(level.upper())
+    for component in COMPONENTS:
+        logging.getLogger(component).setLevel(levels[component].upper() if component in levels else logging.NOTSET)
+
+
+def change_level(level: str, components: Iterable[str]) -> None:
+    """Set the level of some components."""
+    for component in components:
+        logging.getLogger(component).setLevel(level.upper())
+
+
+def effective_levels() -> dict[str, str]:
+    """Return the level at which each component logs now."""
+    return {
+        component: logging.getLevelName(logging.getLogger(component).getEffectiveLevel()).lower()
+        for component in COMPONENTS
+    }

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import islice
+from pathlib import Path
 from typing import Any, TypeVar
 
 from eth_hash.auto import keccak
@@ -28,7 +29,7 @@ from node.budget import MOST, BlockBudget
 from node.chain.assembly import hash_of_body, join_body, split_body
 from node.chain.transaction import InvalidTransaction, Transaction
 from node.clock import ChainClock, wall_ms
-from node.config import CONFIG_NAME, DATABASE_NAME, SNAPSHOTS_NAME, WAL_NAME, NodeConfig
+from node.config import CONFIG_NAME, DATABASE_NAME, SNAPSHOTS_NAME, WAL_NAME, NodeConfig, load_config
 from node.driver.compact import BodyFormat
 from node.driver.driver import Driver, DriverConfig
 from node.driver.events import (
@@ -56,6 +57,7 @@ from node.gossip import Gossip
 from node.intake import Intake
 from node.journalling import PoolJournal
 from node.keys import load_key, read_passphrase
+from node.log import effective_levels, set_levels
 from node.membership import Membership, membership
 from node.mempool import Mempool
 from node.metrics import (
@@ -587,8 +589,19 @@ class Validator:
         return lambda: self._pending_listeners.remove(listener)
 
 
+def reload_levels(path: Path) -> None:
+    """Take the levels of the log from a node.toml; one that cannot be read changes nothing."""
+    try:
+        config = load_config(path)
+    except ConfigError as error:
+        log.warning("the levels of the log stay as they are", extra={"reason": str(error)})
+        return
+    set_levels(config.log_level, config.log_levels)
+    log.info("levels of the log", extra=effective_levels())
+
+
 async def serve(config: NodeConfig) -> None:
-    """Run a validator until SIGINT or SIGTERM.
+    """Run a validator until SIGINT or SIGTERM; SIGHUP takes the levels of the log from its node.toml again.
 
     Raises:
         GridpactError: what a person has to put right before it can run.
@@ -599,4 +612,5 @@ async def serve(config: NodeConfig) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, validator.stop)
+    loop.add_signal_handler(signal.SIGHUP, reload_levels, config.directory / CONFIG_NAME)
     await validator.run()

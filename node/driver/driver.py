@@ -49,7 +49,7 @@ SERVED_BYTES = 1024 * 1024  # certified blocks sent for one request, beyond the 
 MAX_TOLD = 1024  # members, present and past, whose heights are kept to be shown
 MAX_RECORD_BODY_BYTES = 2**32 - 1  # our own log is read whatever today's bound on bodies is
 
-log = logging.getLogger("driver")
+log = logging.getLogger("consensus")
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,8 +269,17 @@ class Driver:
         return effects
 
     def _step(self, event: Input) -> list[Action]:
+        before = self._state.height, self._state.view, self._state.stage
         self._state, actions = step(self._state, event)
+        if log.isEnabledFor(logging.DEBUG):
+            self._tell(before, event)
         return actions
+
+    def _tell(self, before: tuple[Height, View, Stage], event: Input) -> None:
+        height, view, stage = self._state.height, self._state.view, self._state.stage
+        if (height, view, stage) != before:
+            where = {"height": height, "view": view, "stage": stage.value, "after": before[2].value}
+            log.debug("moved", extra={**where, "by": type(event).__name__})
 
     def _sign(self, request: Sign) -> list[Action]:
         try:

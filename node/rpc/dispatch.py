@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from node.errors import GridpactError
 from node.rpc import (
     accounts,
+    admin,
     debug,
     eth,
     eth_calls,
@@ -50,6 +51,7 @@ def all_methods() -> MethodTable:
     """Return every method that this software serves."""
     methods = MethodTable()
     for each in (
+        admin,
         eth,
         eth_calls,
         eth_fees,

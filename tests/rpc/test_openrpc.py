@@ -185,7 +185,7 @@ UNLOCKED_ONLY = {
     "eth_signTypedData_v4",
     "personal_sign",
 }  # tests/rpc/test_accounts.py
-NO_RESULT_HERE: set[str] = {"eth_sendRawTransaction", "grid_getTransitions"} | UNLOCKED_ONLY
+NO_RESULT_HERE: set[str] = {"admin_changeLogLevel", "eth_sendRawTransaction", "grid_getTransitions"} | UNLOCKED_ONLY
 
 
 def test_answers_fit_the_declared_results(node: RunningNode, samples: dict[str, list[Any]]) -> None:

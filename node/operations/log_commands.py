@@ -1,0 +1,55 @@
+"""`gridpact node log-level`: how much a running node logs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from node.config import CONFIG_NAME, load_config
+from node.log import COMPONENTS, LEVELS
+from node.parsing import ConfigError
+
+EVERY = "all"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `gridpact node`."""
+    app.command(name="log-level")(log_level)
+
+
+def log_level(
+    component: Annotated[
+        str | None, typer.Argument(help=f"{EVERY}, or one of {', '.join(COMPONENTS)}; without it the levels are shown.")
+    ] = None,
+    level: Annotated[str | None, typer.Argument(help=f"One of {', '.join(LEVELS)}.")] = None,
+    config: Annotated[Path, typer.Option(help="The node.toml of a node that runs on this machine.")] = Path(
+        CONFIG_NAME
+    ),
+    json_: Annotated[bool, typer.Option("--json", help="Print the levels as JSON.")] = False,
+) -> None:
+    """Set the level of a running node's log, until it is started anew, and show the levels.
+
+    It asks by RPC, with a token that node.toml names for the namespace admin. Without one: put the levels into [log]
+    and send the node SIGHUP.
+
+    Example: gridpact node log-level consensus debug --config house/node.toml
+    """
+    from node.operations.client import ask, credential, own_url
+
+    if component is not None and component not in (EVERY, *COMPONENTS):
+        raise ConfigError("command line", "COMPONENT", f"{EVERY}, or one of {', '.join(COMPONENTS)}")
+    if (component is None) != (level is None) or level not in (None, *LEVELS):
+        raise ConfigError("command line", "LEVEL", f"one of {', '.join(LEVELS)} behind a component")
+    settings = load_config(config)
+    url, token = own_url(settings), credential(settings, "admin")
+    if component is not None:
+        ask(url, "admin_changeLogLevel", level, [] if component == EVERY else [component], token=token)
+    levels = ask(url, "admin_logLevels", token=token)
+    if json_:
+        typer.echo(json.dumps(levels))
+        return
+    for name, found in levels.items():
+        typer.echo(f"{name:<10} {found}")
