@@ -12,7 +12,7 @@ SEED ?= 1
 COUNT ?= 100
 TX ?= 1000000
 .DEFAULT_GOAL := help
-.PHONY: help devnet soak soak-kill soak-chain operations fuzz fuzz-rpc sim sim-mutants test test-kill test-tools test-tamper test-web3 check conformance format lint types imports anonymity bench bench-privacy bench-private-window bench-worst-case bench-catchup bench-scale lock contracts clean
+.PHONY: help devnet soak soak-kill soak-chain operations fuzz fuzz-rpc sim sim-mutants test test-kill test-tools test-tamper test-web3 check conformance format lint types imports anonymity bench bench-privacy bench-private-window bench-worst-case bench-catchup bench-logs bench-subscribers bench-scale lock contracts clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -106,6 +106,12 @@ bench-privacy: $(DEV) ## what checking the proofs of a private window costs, rin
 
 bench-worst-case: $(DEV) ## fill a block with every opcode and precompile in its worst form; the gas limit that follows
 	$(BIN)/python -m benchmarks.worst_case $(ARGS)
+
+bench-logs: $(DEV) ## eth_getLogs over 100,000 heights: sparse, dense, no match
+	$(BIN)/python -m benchmarks.logs $(ARGS)
+
+bench-subscribers: $(DEV) ## what a thousand WebSocket subscribers cost a node with every head
+	$(BIN)/python -m benchmarks.subscribers $(ARGS)
 
 bench-catchup: $(DEV) ## measure how fast a validator 10,000 heights behind is back, under load
 	$(BIN)/python -m benchmarks.catchup $(ARGS)

@@ -10,6 +10,7 @@ from eth_hash.auto import keccak
 from node.rpc import schemas
 from node.rpc.context import Context
 from node.rpc.errors import METHOD_NOT_FOUND, SERVER_ERROR, RpcError, shown
+from node.rpc.eth import transaction_by_hash
 from node.rpc.feed import Subscriber, Topic
 from node.rpc.filters import BlockFilter, LogFilter, PendingFilter
 from node.rpc.formats import Json, boolean, mapping, text, to_data
@@ -21,6 +22,7 @@ from node.rpc.reads import Reader
 from node.rpc.schemas import takes
 
 SEARCH_S = 20  # of one query, in slices; below the time that a request may take
+MAX_WHOLE = 100  # transactions in one answer; the next poll continues
 MAX_HASHES = 10_000  # block hashes in one answer; the next poll continues
 
 table = MethodTable()
@@ -84,16 +86,28 @@ async def new_block_filter(context: Context) -> Json:
     return context.filters.install(BlockFilter(_next_height(context)))
 
 
-@table.method("eth_newPendingTransactionFilter", returns=schemas.FILTER_ID)
-async def new_pending_filter(context: Context) -> Json:
-    """Install a filter for transactions that come into this node's pool and return its id."""
-    return context.filters.install(PendingFilter())
+@table.method(
+    "eth_newPendingTransactionFilter", Parameter("full transactions", boolean, False), returns=schemas.FILTER_ID
+)
+async def new_pending_filter(context: Context, whole: bool) -> Json:
+    """Install a filter for transactions that come into this node's pool, by hash or whole, and return its id."""
+    return context.filters.install(PendingFilter(whole))
 
 
 @table.method("eth_uninstallFilter", _FILTER_ID, returns=schemas.BOOLEAN)
 async def uninstall_filter(context: Context, identifier: str) -> Json:
     """Remove a filter; false if there was none."""
     return context.filters.uninstall(identifier)
+
+
+async def _pending(context: Context, entry: PendingFilter) -> Json:
+    if entry.whole:
+        taken = [entry.hashes.popleft() for _ in range(min(MAX_WHOLE, len(entry.hashes)))]
+        found = [await transaction_by_hash(context, each) for each in taken]
+        return [transaction for transaction in found if transaction is not None]
+    hashes = [to_data(each) for each in entry.hashes]
+    entry.hashes.clear()
+    return hashes
 
 
 def read_hashes(reader: Reader, heights: range) -> list[str]:
@@ -105,15 +119,18 @@ def read_hashes(reader: Reader, heights: range) -> list[str]:
 @table.method(
     "eth_getFilterChanges",
     _FILTER_ID,
-    returns=schemas.either(schemas.array(schemas.HASH32), schemas.array(schemas.LOG)),
+    returns=schemas.either(
+        schemas.array(schemas.HASH32),
+        schemas.array(schemas.LOG),
+        schemas.array(schemas.PENDING),
+        schemas.array(schemas.MINED),
+    ),
 )
 async def filter_changes(context: Context, identifier: str) -> Json:
     """Return what is new for a filter since it was polled last."""
     entry = context.filters.find(identifier)
     if isinstance(entry, PendingFilter):
-        hashes = [to_data(found) for found in entry.hashes]
-        entry.hashes.clear()
-        return hashes
+        return await _pending(context, entry)
     stop = _next_height(context)
     start = entry.next_height
     if isinstance(entry, BlockFilter):

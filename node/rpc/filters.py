@@ -33,8 +33,9 @@ class BlockFilter:
 
 @dataclass(slots=True)
 class PendingFilter:
-    """Hashes of the transactions that came into the pool since the last poll."""
+    """Hashes of the transactions that came into the pool since the last poll; `whole` asks for them themselves."""
 
+    whole: bool = False
     hashes: deque[bytes] = field(default_factory=lambda: deque(maxlen=MAX_PENDING))
 
 

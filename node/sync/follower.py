@@ -23,6 +23,8 @@ WINDOW = 32  # blocks handed over ahead of their turn, so that they are committe
 POLL_S = 0.5  # between questions when there is nothing new
 FIRST_PAUSE_S, MAX_PAUSE_S = 1.0, 60.0  # after all addresses failed, doubled each time
 TIMEOUT_S = 30.0
+FAR = 16  # blocks in one range: then a member is asked how many more there are
+MAX_HEIGHT = 2**63
 MAX_ANSWER_BYTES = 16 * 1024 * 1024  # a MiB and a largest block in hexadecimal, certificates of 128 signers
 
 log = logging.getLogger("sync")
@@ -61,7 +63,7 @@ class Follower:
         self._moved = asyncio.Event()
         self._at = 0
         self._failures = 0
-        self.fetched_height = 0  # the highest block that was at hand
+        self.target_height = 0  # the highest block that was at hand, or that who gives blocks says it has
         self.answered = False  # the address that was asked last gave what can be used
 
     def on_head(self, _height: int) -> None:
@@ -116,7 +118,7 @@ class Follower:
                         blocks, coming = coming.result(), None
                         held |= dict(enumerate(blocks, start=last + 1))
                         last += len(blocks)
-                        self.fetched_height = max(self.fetched_height, last)
+                        self.target_height = max(last, await self._head(session, url) if len(blocks) > FAR else 0)
                         more = bool(blocks)
                         continue
                 if height in held and self._chain.next_height == height:
@@ -147,6 +149,16 @@ class Follower:
             await asyncio.wait((moved, *(() if coming is None else (coming,))), return_when=asyncio.FIRST_COMPLETED)
         finally:
             moved.cancel()
+
+    async def _head(self, session: aiohttp.ClientSession, url: str) -> int:
+        """Return the height that a member says it has, 0 if it says none; believed while it has more blocks."""
+        request = {"jsonrpc": "2.0", "id": 1, "method": "eth_blockNumber", "params": []}
+        try:
+            async with session.post(url, json=request) as response:
+                answer = json.loads(await _read(response))
+            return min(int(str(answer["result"]), 16), MAX_HEIGHT)
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError, RecursionError, KeyError, TypeError, _Useless):
+            return 0
 
     async def _fetch(self, session: aiohttp.ClientSession, url: str, first: int) -> list[bytes]:
         """Return encoded certified blocks from height `first` on."""

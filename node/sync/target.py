@@ -13,8 +13,8 @@ def target_height(driver: Driver, follower: Follower | None) -> int | None:
 
     Args:
         driver: knows what the validators told it; the claims of f of them are not believed.
-        follower: knows which blocks it fetched from members, if there is one.
+        follower: knows which blocks it fetched from a member, and how many more that one says there are.
     """
-    told = max(driver.told_height, 0 if follower is None else follower.fetched_height)
+    told = max(driver.told_height, 0 if follower is None else follower.target_height)
     head = driver.height - 1
     return told if told - head > MOMENTS else None

@@ -217,3 +217,24 @@ def test_clients_that_do_not_read_are_dropped_and_blocks_go_on(tmp_path: Path, m
 
     asyncio.run(asyncio.wait_for(job(), 60))
     node.close()
+
+
+def test_filters_for_pending_transactions_and_blocks(own_node: RunningNode) -> None:
+    node = own_node
+    brief = node.result("eth_newPendingTransactionFilter")
+    whole = node.result("eth_newPendingTransactionFilter", True)
+    blocks = node.result("eth_newBlockFilter")
+    hashes = [node.result("eth_sendRawTransaction", "0x" + _raw(0).hex())]
+    node.backend.mining = False
+    hashes.append(node.result("eth_sendRawTransaction", "0x" + _raw(1).hex()))
+    assert node.result("eth_getFilterChanges", brief) == hashes
+    mined, waiting = node.result("eth_getFilterChanges", whole)
+    assert [mined["hash"], waiting["hash"]] == hashes
+    assert (mined["blockNumber"], waiting["blockNumber"]) == ("0x1", None)
+    assert node.result("eth_getFilterChanges", blocks) == [node.result("eth_getBlockByNumber", "0x1")["hash"]]
+    for identifier in (brief, whole, blocks):
+        assert node.result("eth_getFilterChanges", identifier) == []
+        assert node.result("eth_uninstallFilter", identifier) is True
+        assert node.result("eth_uninstallFilter", identifier) is False
+        gone = {"code": -32000, "message": "filter not found"}
+        assert node.error("eth_getFilterChanges", identifier) == gone

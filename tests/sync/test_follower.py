@@ -86,7 +86,7 @@ async def lying(answer: Callable[[int], Any]) -> tuple[web.AppRunner, str]:
 
     async def post(request: web.Request) -> web.Response:
         asked = await request.json()
-        return web.json_response(answer(int(asked["params"][0], 16)))
+        return web.json_response(answer(int(asked["params"][0], 16) if asked["params"] else -1))
 
     application = web.Application()
     application.router.add_post("/", post)
@@ -120,6 +120,52 @@ def test_all_blocks_come_in_order(member: RunningNode, monkeypatch: pytest.Monke
 
     chain = asyncio.run(run())
     assert (chain.next_height, chain.refused) == (HEIGHTS + 1, 0)
+
+
+def test_how_far_there_is_to_go_is_known_while_there_are_blocks(
+    member: RunningNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "RANGE", 7)
+    monkeypatch.setattr(module, "LOW", 4)
+    monkeypatch.setattr(module, "FAR", 3)
+    monkeypatch.setattr(module, "POLL_S", 0.01)
+    seen = set()
+
+    class Watched(Taker):
+        def _take(self) -> bool:
+            assert self.follower is not None
+            seen.add(self.follower.target_height)
+            return super()._take()
+
+    chain = Watched(hashes(member))
+    asyncio.run(follow(chain, member.url))
+    assert seen == {HEIGHTS}
+
+
+def test_who_boasts_is_believed_only_while_it_has_blocks(member: RunningNode, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "POLL_S", 0.001)
+    monkeypatch.setattr(module, "FAR", 3)
+    known = rows(member)
+
+    def answer(height: int) -> Any:
+        return {"result": "0xffff"} if height < 0 else {"result": known[height - 1 : HEIGHTS]}
+
+    async def run() -> tuple[int, int]:
+        runner, url = await lying(answer)
+        chain = Taker(hashes(member))
+        chain.goal, follower = HEIGHTS, Follower([url], chain)
+        chain.follower = follower
+        task = asyncio.create_task(follower.run())
+        await asyncio.wait_for(chain.reached.wait(), 30)
+        boasted = follower.target_height
+        async with asyncio.timeout(10):
+            while follower.target_height != HEIGHTS:
+                await asyncio.sleep(0)
+        task.cancel()
+        await runner.cleanup()
+        return boasted, follower.target_height
+
+    assert asyncio.run(run()) == (0xFFFF, HEIGHTS)
 
 
 def test_nothing_is_asked_while_nothing_is_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
