@@ -6,6 +6,7 @@ Source: https://spec.open-rpc.org (1.3, service discovery by `rpc.discover`); go
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
 from importlib.metadata import version
 
 from node.rpc import schemas
@@ -24,11 +25,12 @@ def namespace(name: str) -> str:
 def with_discovery(methods: MethodTable) -> MethodTable:
     """Add to a table the methods that describe it, and return it."""
     table = MethodTable()
+    document = cache(lambda: openrpc_document(methods))
 
     @table.method("rpc.discover", returns={"type": "object"})
     async def discover(_context: Context) -> Json:
         """Return the OpenRPC document of this node: every method with its parameters and result."""
-        return openrpc_document(methods)
+        return document()
 
     @table.method("rpc_modules", returns=schemas.map_of(schemas.TEXT))
     async def modules(_context: Context) -> Json:
