@@ -1,4 +1,4 @@
-"""Commands on a data directory whose node does not run: migrate."""
+"""Commands on a data directory whose node does not run: migrate, prune."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JS
 def register(app: typer.Typer) -> None:
     """Add the commands to `gridpact node`."""
     app.command(name="migrate")(migrate_command)
+    app.command(name="prune")(prune_command)
 
 
 def migrate_command(data: DataOption, json_: JsonOption = False) -> None:
@@ -42,3 +43,28 @@ def migrate_command(data: DataOption, json_: JsonOption = False) -> None:
         typer.echo(f"{data}: schema version {done.now} already, nothing to do")
     else:
         typer.echo(f"{data}: migrated from schema version {done.found} to {done.now}")
+
+
+def prune_command(
+    data: DataOption,
+    keep: Annotated[int, typer.Option(help="Heights behind the head whose states stay; at least 256.")] = 1_000,
+    json_: JsonOption = False,
+) -> None:
+    """Let go of states further back than --keep heights, and give the free pages of the database back to the disk.
+
+    Blocks, receipts and certificates stay: the whole chain can still be audited, served and exported. Set
+    `[state] history_heights` in node.toml too, or old states pile up again. It needs room for a copy meanwhile.
+
+    Example: gridpact node prune --data house --keep 1000
+    """
+    from node.operations.progress import progress_bar
+    from node.operations.prune import prune_directory
+
+    with progress_bar("prune", quiet=json_) as advance:
+        done = prune_directory(data, keep, advance=advance)
+    if json_:
+        shown = {"first": done.first, "values": done.values, "before": done.before, "after": done.after}
+        typer.echo(json.dumps(shown | {"freed": done.before - done.after}))
+        return
+    typer.echo(f"{data}: states are kept from height {done.first} on; {done.values} older values removed")
+    typer.echo(f"{done.before} bytes before, {done.after} after: {done.before - done.after} freed")

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from consensus.types import Domain
-from node.application import make_block_0
+from consensus.types import Domain, Epoch, ValidatorSet
+from node.application import following_keys, make_block_0
 from node.chain.transitions import InvalidTransition, check_round, follow
 from node.epochs import transitions
 from node.errors import GridpactError
 from node.genesis import Genesis
 from node.rules import RuleBook
-from node.storage import Store, View
+from node.storage import StateNotKept, Store, View
 from node.storage.store import DEFAULT_MAP_BYTES
 
 
@@ -52,9 +52,17 @@ def check_head(view: View, genesis: Genesis, domain: Domain) -> None:
         return  # what the genesis file makes, which opening has compared
     founders = [member.node_key for member in genesis.members]
     try:
-        validators = follow(founders, transitions(view, height), domain)
+        validators = _validators(view, height, founders, domain)
         check_round(view.header(height), view.record(height), view.certificate(height) or b"", validators, domain)
     except InvalidTransition as error:
         raise HeadNotCertified(
             f"height {error.height}: {error.reason}; expected a head that a quorum certified"
         ) from None
+
+
+def _validators(view: View, height: int, founders: list[bytes], domain: Domain) -> ValidatorSet:
+    """Return the validators of a height; as its own state names them, where those that prove them are gone."""
+    try:
+        return follow(founders, transitions(view, height), domain)
+    except StateNotKept:
+        return ValidatorSet(Epoch(view.record(height).epoch), tuple(sorted(following_keys(view, height - 1))))

@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Self
 
 import lmdb
 from eth_hash.auto import keccak
@@ -96,7 +97,7 @@ class Store:
             store.close()
             shutil.rmtree(path)  # ours, made a moment ago: nothing half made may stay
             raise
-        _sync_folders(path)
+        sync_folders(path)
         return store
 
     @classmethod
@@ -109,7 +110,7 @@ class Store:
         readonly: bool = False,
         map_bytes: int = DEFAULT_MAP_BYTES,
         history_heights: int = 0,
-    ) -> Store:
+    ) -> Self:
         """Open an existing database.
 
         Args:
@@ -218,7 +219,7 @@ class Store:
         except lmdb.Error as error:
             raise StorageError(path, f"cannot write: {error}", "free space on the disk") from None
         _sync(path / "data.mdb")
-        _sync_folders(path)
+        sync_folders(path)
 
     def live_bytes(self) -> int:
         """Return how large the database is without its free pages: about what a copy takes."""
@@ -242,7 +243,8 @@ class Store:
             self._lock = None
 
 
-def _sync_folders(path: Path) -> None:
+def sync_folders(path: Path) -> None:
+    """Return when the entries of a folder, and its own, are on the disk."""
     for folder in (path, path.parent):
         _sync(folder)
 

@@ -273,6 +273,11 @@ class View(Tables):
         """Return the lowest height whose state can be read, as far as the height itself is kept."""
         return int.from_bytes(self.get("meta", b"state") or b"", "big")
 
+    @property
+    def first_state(self) -> int:
+        """The lowest height whose state can be read."""
+        return max(self.first_height, int.from_bytes(self.get("meta", b"state") or b"", "big"))
+
     def state_at(self, height: int) -> StateView:
         """Return the world state after a height."""
         if not 0 <= height <= self.head_height:
