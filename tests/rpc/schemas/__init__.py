@@ -1,0 +1,1 @@
+"""Ethereum's own result schemas."""
