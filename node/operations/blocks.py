@@ -71,11 +71,15 @@ class Remote:
     Args:
         url: http://HOST:PORT.
         timeout_s: for one answer.
+        token: opens a guarded namespace; None for the open ones alone.
     """
 
-    def __init__(self, url: str, timeout_s: float = TIMEOUT_S) -> None:
+    def __init__(self, url: str, timeout_s: float = TIMEOUT_S, token: str | None = None) -> None:
         self.url = url
         self._timeout_s = timeout_s
+        self._headers = {"Content-Type": "application/json"}
+        if token is not None:
+            self._headers["Authorization"] = f"Bearer {token}"
 
     def ask(self, method: str, *params: Any) -> Any:
         """Return the result of a method.
@@ -85,7 +89,7 @@ class Remote:
         """
         body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": list(params)}).encode()
         try:
-            request = urllib.request.Request(self.url, body, {"Content-Type": "application/json"})
+            request = urllib.request.Request(self.url, body, self._headers)
             with urllib.request.urlopen(request, timeout=self._timeout_s) as response:
                 raw = response.read(MAX_ANSWER_BYTES + 1)
         except (OSError, ValueError) as error:

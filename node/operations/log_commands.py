@@ -37,17 +37,19 @@ def log_level(
 
     Example: gridpact node log-level consensus debug --config house/node.toml
     """
-    from node.operations.client import ask, credential, own_url
+    from node.operations.blocks import Remote
+    from node.operations.credential import credential
+    from node.operations.look import LOOK_S, rpc_of
 
     if component is not None and component not in (EVERY, *COMPONENTS):
         raise ConfigError("command line", "COMPONENT", f"{EVERY}, or one of {', '.join(COMPONENTS)}")
     if (component is None) != (level is None) or level not in (None, *LEVELS):
         raise ConfigError("command line", "LEVEL", f"one of {', '.join(LEVELS)} behind a component")
     settings = load_config(config)
-    url, token = own_url(settings), credential(settings, "admin")
+    remote = Remote(rpc_of(None, config), LOOK_S, credential(settings, "admin"))
     if component is not None:
-        ask(url, "admin_changeLogLevel", level, [] if component == EVERY else [component], token=token)
-    levels = ask(url, "admin_logLevels", token=token)
+        remote.ask("admin_changeLogLevel", level, [] if component == EVERY else [component])
+    levels = remote.ask("admin_logLevels")
     if json_:
         typer.echo(json.dumps(levels))
         return

@@ -9,6 +9,7 @@ import logging
 import os
 import re
 import signal
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +23,9 @@ from node.config import CONFIG_NAME, DATABASE_NAME, load_config, render_config
 from node.genesis import parse_genesis
 from node.keys import SCRYPT_LIGHT, save_key
 from node.log import COMPONENTS, configure, effective_levels
+from node.operations.credential import credential
 from node.parsing import ConfigError
+from node.rpc.access import Access
 from node.rpc.settings import OPEN_NAMESPACES, RpcConfig
 from node.rules import RuleBook
 from node.service import reload_levels, serve
@@ -138,6 +141,18 @@ class Heard(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         self.records.put_nowait(record)
+
+
+def test_a_secret_makes_a_token_and_without_either_the_command_says_what_is_missing(tmp_path: Path) -> None:
+    path = written(tmp_path)
+    with pytest.raises(ConfigError, match=r"rpc\.token.*admin"):
+        credential(load_config(path), "admin")
+    (tmp_path / "secret").write_text("0x" + "2a" * 32)
+    (tmp_path / "secret").chmod(0o600)
+    config = load_config(written(tmp_path, rpc='jwt_secret = "secret"\n'))
+    token = credential(config, "admin")
+    assert "admin" in Access(config.rpc, time.time).namespaces(f"Bearer {token}")
+    assert credential(config, "eth") is None
 
 
 async def _run(path: Path) -> None:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
@@ -19,7 +20,8 @@ import pytest
 from node.application import make_genesis
 from node.config import DATABASE_NAME
 from node.genesis import parse_genesis
-from node.metrics import Metrics
+from node.metrics import Metrics, unready
+from node.metrics.health import MIN_FREE_BYTES
 from node.metrics.registry import MAX_PIECE, Family, Labelled
 from node.rpc.server import RpcConfig
 from node.rules import RuleBook
@@ -262,6 +264,45 @@ def test_the_rules_ask_for_what_there_is_and_have_runbooks(seen: Seen) -> None:
 def test_promtool_takes_the_rules(words: tuple[str, ...]) -> None:
     done = subprocess.run(["promtool", *words], cwd=OPS, capture_output=True, text=True, timeout=BOUND_S, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+READY = {"height": 8, "seated": True, "reachable": 3, "waited_s": 5.0, "target": 9, "follows": False, "peers": 3}
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({}, ""),
+        ({"target": 10}, "catching up: at height 7 of 10"),
+        ({"target": None}, ""),
+        ({"reachable": 2}, "no quorum: 2 of 4 validators are connected, 3 are needed"),
+        ({"seated": False, "reachable": 0, "peers": 0}, "follows nobody: no peer is connected, and no address"),
+        ({"seated": False, "reachable": 0, "peers": 0, "follows": True}, ""),
+        ({"waited_s": 61.0}, "no block for 61 s while work waits"),
+        ({"free": MIN_FREE_BYTES - 1}, "disk almost full: 268435455 bytes are free"),
+        ({"used": 99}, "database almost full: 99 of 100 bytes; raise node.map_size_gib"),
+        ({"abstaining": True}, "abstains: "),
+    ],
+)
+def test_reasons_not_to_be_ready(monkeypatch: pytest.MonkeyPatch, change: dict[str, Any], reason: str) -> None:
+    now: Any = SimpleNamespace(**{**READY, "free": MIN_FREE_BYTES, "used": 1, "abstaining": False, **change})
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=now.free))
+    keys = [b"us", b"b", b"c", b"d"] if now.seated else [b"a", b"b", b"c", b"d"]
+    validators = type("Validators", (list,), {"size": 4, "quorum": 3})(keys)
+    node: Any = SimpleNamespace(
+        node_key=b"us",
+        wal=Path("wal"),
+        driver=SimpleNamespace(height=now.height, validators=validators, abstaining=now.abstaining),
+        store=SimpleNamespace(used_bytes=now.used, map_bytes=100),
+        network=SimpleNamespace(connected=lambda: [None] * now.peers),
+        reachable=lambda: now.reachable,
+        work_waiting_s=lambda: now.waited_s,
+        target_height=lambda: now.target,
+        follows=lambda: now.follows,
+    )
+    reasons = list(unready(node))
+    assert len(reasons) == (1 if reason else 0)
+    assert "".join(reasons).startswith(reason)
 
 
 @pytest.fixture
