@@ -16,6 +16,7 @@ RequestId = str | int | None
 MAX_METHOD_LENGTH = 128  # characters; the longest method has 40
 MAX_ID_LENGTH = 256  # characters of a string id, which every answer repeats
 MAX_ID_BITS = 128
+MAX_VALUES = 200_000  # in a message, counted by what begins or separates them: decoding holds up the event loop
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,8 @@ def _decode_json(raw: bytes | str) -> object:
         text = raw if isinstance(raw, str) else raw.decode("utf-8")
     except UnicodeDecodeError as error:
         raise RpcError(PARSE_ERROR, f"parse error: not UTF-8 at byte {error.start}") from None
+    if sum(map(text.count, ",[{")) > MAX_VALUES:
+        raise RpcError(INVALID_REQUEST, f"invalid request: expected at most {MAX_VALUES} values in a message")
     try:
         content: object = json.loads(text, parse_constant=_refuse_constant)
     except json.JSONDecodeError as error:

@@ -249,6 +249,7 @@ def _request(method: str, *values: Any) -> bytes:
         (b'{"jsonrpc":"2.0","id":1}', -32600),
         (b'{"jsonrpc":"2.0","id":1,"method":["eth_chainId"]}', -32600),
         (b'{"jsonrpc":"2.0","id":1,"method":"' + b"m" * 10_000 + b'"}', -32600),
+        (b'{"jsonrpc":"2.0","id":1,"method":"eth_chainId","params":[' + b"[]," * 1_500_000 + b"1]}", -32600),
         (b"null", -32600),
         (b'"eth_chainId"', -32600),
         (b'{"jsonrpc":"2.0","id":1,"method":"eth_chainId","params":"x"}', -32602),
@@ -304,3 +305,12 @@ def test_a_batch_has_bounds_and_notifications_have_no_answer(chain: RunningNode)
     assert (status, json.loads(answer)["error"]["code"]) == (200, -32600)
     nested = json.loads(chain.post(json.dumps([[note], []]).encode())[1])
     assert [entry["error"]["code"] for entry in nested] == [-32600, -32600]
+
+
+def test_a_body_without_end_in_chunks_is_cut_short(chain: RunningNode) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", chain.port, timeout=10)
+    pieces = (b" " * 65_536 for _ in range(81))  # 64 KiB more than is taken
+    connection.request("POST", "/", body=pieces, headers={"Content-Type": "application/json"}, encode_chunked=True)
+    assert connection.getresponse().status == 413
+    connection.close()
+    assert chain.result("eth_chainId") == "0x7e0"
