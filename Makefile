@@ -48,7 +48,7 @@ test-web3: $(DEV) ## a web3.py script with default settings against four validat
 sim: $(DEV) ## hunt for violations: SEEDS=2000 runs of the simulator over all cores
 	$(BIN)/python -m tests.simulation --seeds $(SEEDS) $(ARGS)
 
-conformance: $(DEV) ## all of Ethereum's state tests with both opcode loops, about half an hour (ARGS=--only=NAME)
+conformance: $(DEV) ## all of Ethereum's state tests by both opcode loops and traced, about an hour (ARGS=--only=NAME)
 	$(BIN)/python -m tests.conformance $(ARGS)
 
 sim-mutants: $(DEV) ## plant faults in copies of the code: the simulator must kill every one (ARGS=NAME for one)

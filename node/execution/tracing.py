@@ -8,7 +8,7 @@ much as py-evm's own.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -439,14 +439,14 @@ class TracedBlock(Machine):
         self.begin_block()
         begin_consortium(self)
 
-    def apply(self, tx: Transaction, tracer: Tracer | None = None) -> Outcome:
-        """Apply a transaction, which must be applicable."""
+    def apply(self, tx: Transaction, tracer: Tracer | None = None, blobs: Sequence[bytes] = ()) -> Outcome:
+        """Apply a transaction, which must be applicable; `blobs` as in `apply_transaction`."""
         if tracer is None:
-            return apply_transaction(self, tx)
+            return apply_transaction(self, tx, blobs)
         self.computation_class, self.tracer, self.accounts.tracer = self._traced, tracer, tracer
         try:
             tracer.start(self.accounts, tx, self.coinbase)
-            outcome = apply_transaction(self, tx)
+            outcome = apply_transaction(self, tx, blobs)
             tracer.finish(outcome.gas_used)
         finally:
             self.computation_class, self.accounts.tracer = self._plain, None

@@ -7,6 +7,7 @@ import os
 import tarfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +18,24 @@ from node.chain import rlp
 from node.chain.transaction import InvalidTransaction
 from node.execution import BlockEnvironment, Loop
 from node.execution.machine import Machine, apply_transaction
+from node.execution.tracing import TracedBlock
 from node.rules import Rules
 from node.state import StateChanges
 from tests.conformance.transactions import CHAIN_ID, Sent, decode
+from tests.execution.bookkeeper import Bookkeeper
 from tests.execution.states import DictState, Holding
 
 ROOT = Path(os.environ.get("GRIDPACT_VECTORS", Path(__file__).parents[3] / "shared" / "vectors"))
 ARCHIVE = ROOT / "ethereum_tests" / "general_state_tests.tar.xz"
 FORK = "Cancun"
+
+
+class Way(StrEnum):
+    """How a case is run: by one of the loops, or under a tracer that looks at every opcode."""
+
+    INLINED = Loop.INLINED
+    STOCK = Loop.STOCK
+    TRACED = "traced"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,24 +56,24 @@ def members(archive: Path = ARCHIVE) -> Iterator[tuple[str, str, bytes]]:
                 yield path.parent.name, path.stem, stream.read()
 
 
-def run_file(folder: str, file: str, content: bytes, loop: Loop, part: int = 0, parts: int = 1) -> list[Outcome]:
+def run_file(folder: str, file: str, content: bytes, way: Way, part: int = 0, parts: int = 1) -> list[Outcome]:
     """Run the cases of a file; of several equal parts, those of one."""
     outcomes = []
     for name, test in json.loads(content).items():
         for number, case in enumerate(test["post"].get(FORK, [])):
             if number % parts == part:
-                reason = run_case(test, case, loop)
+                reason = run_case(test, case, way)
                 label = f"{file}/{name}#{number}" if name != file else f"{file}#{number}"
                 outcomes.append(Outcome(folder, label, reason))
     return outcomes
 
 
-def run_case(test: Mapping[str, Any], case: Mapping[str, Any], loop: Loop) -> str:
+def run_case(test: Mapping[str, Any], case: Mapping[str, Any], way: Way) -> str:
     """Return why a case fails; empty if it passes."""
     before = DictState(_holdings(test["pre"]))
     expected = case.get("expectException", "")
     try:
-        changes, logs = _apply(case, test["env"], before, loop)
+        changes, logs = _apply(case, test["env"], before, way)
     except (InvalidTransaction, rlp.InvalidRlp) as error:
         refused = "" if before.root() == _data(case["hash"]) else "refused, and the expected state is another one"
         return refused if expected else f"refused: {error}"
@@ -74,19 +85,22 @@ def run_case(test: Mapping[str, Any], case: Mapping[str, Any], loop: Loop) -> st
     return "" if logs == _data(case["logs"]) else f"logs 0x{logs.hex()}, expected {case['logs']}"
 
 
-def _apply(case: Mapping[str, Any], env: Mapping[str, str], state: DictState, loop: Loop) -> tuple[StateChanges, bytes]:
+def _apply(case: Mapping[str, Any], env: Mapping[str, str], state: DictState, way: Way) -> tuple[StateChanges, bytes]:
     """Return what a case changes, and the hash of its logs.
 
     Raises:
         InvalidTransaction: no valid block contains its transaction.
     """
     gas_limit, base_fee = _int(env["currentGasLimit"]), _int(env["currentBaseFee"])
-    machine = _machine(env, state, Rules(1, CHAIN_ID, gas_limit, base_fee=base_fee, fork="cancun"), loop)
+    machine = _machine(env, state, Rules(1, CHAIN_ID, gas_limit, base_fee=base_fee, fork="cancun"), way)
     sent = decode(_data(case["txbytes"]))
     _check(sent, state, machine)
     sender = sent.tx.sender
     machine.accounts.set_balance(sender, machine.accounts.get_balance(sender) - sent.blob_gas * machine.blob_base_fee)
-    logs = apply_transaction(machine, sent.tx, sent.blobs).logs
+    if isinstance(machine, TracedBlock):
+        logs = machine.apply(sent.tx, Bookkeeper(), sent.blobs).logs
+    else:
+        logs = apply_transaction(machine, sent.tx, sent.blobs).logs
     return machine.accounts.changes(), keccak(rlp.encode([[log.address, log.topics, log.data] for log in logs]))
 
 
@@ -102,7 +116,7 @@ def _check(sent: Sent, state: DictState, machine: Machine) -> None:
         raise InvalidTransaction("max fee per blob gas less than the block's")
 
 
-def _machine(env: Mapping[str, str], state: DictState, rules: Rules, loop: Loop) -> Machine:
+def _machine(env: Mapping[str, str], state: DictState, rules: Rules, way: Way) -> Machine:
     height = _int(env["currentNumber"])
     environment = BlockEnvironment(
         height,
@@ -115,7 +129,9 @@ def _machine(env: Mapping[str, str], state: DictState, rules: Rules, loop: Loop)
         _int(env["currentRandom"]).to_bytes(32, "big"),
         _int(env["currentExcessBlobGas"]),
     )
-    return Machine(state, environment, rules, loop)
+    if way is Way.TRACED:
+        return TracedBlock(state, environment, rules)
+    return Machine(state, environment, rules, Loop(way))
 
 
 def _holdings(pre: Mapping[str, Any]) -> dict[bytes, Holding]:

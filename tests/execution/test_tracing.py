@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 from node.execution import Executor, Loop
-from node.execution.tracer import Entry, Exit, Paid, Step, Tracer
 from node.execution.tracing import TracedBlock
 from node.rpc.tracers.budget import TraceBudget
 from node.rpc.tracers.frames import CallTracer, FlatCallTracer, FourByteTracer, NoopTracer
 from node.rpc.tracers.prestate import PrestateOptions, PrestateTracer
 from node.rpc.tracers.steps import StepOptions, StructLogger
+from tests.execution.bookkeeper import Bookkeeper
 from tests.execution.differ import World, some_world
 from tests.execution.states import DictState
 from tests.execution.stock import ENVIRONMENT, FixedRules
@@ -24,40 +24,6 @@ from tests.execution.stock import ENVIRONMENT, FixedRules
 WORLDS = 24
 EVERYTHING = StepOptions(memory=True, return_data=True)
 PRECOMPILES = frozenset(number.to_bytes(20, "big") for number in range(1, 18))
-
-
-class Bookkeeper(Tracer):
-    """Holds what it hears against itself: frames nest, each opcode is paid for once, and gas adds up."""
-
-    steps = True
-
-    def __init__(self) -> None:
-        self.open: list[list[int]] = []  # of each frame: gas given, gas taken by its own opcodes, by its children
-        self.unpaid = 0
-        self.events = 0
-
-    def enter(self, entry: Entry) -> None:
-        self.open.append([entry.gas, 0, 0])
-
-    def leave(self, exit: Exit) -> None:
-        given, _, _ = self.open.pop()
-        assert 0 <= exit.gas_used <= given
-
-    def step(self, step: Step) -> Paid | None:
-        assert len(self.open) == step.depth
-        assert 0 <= step.gas <= self.open[-1][0]
-        self.unpaid += 1
-        self.events += 1
-
-        def paid(cost: int, error: str) -> None:
-            self.unpaid -= 1
-            assert cost >= 0
-            assert error or cost <= step.gas
-
-        return paid
-
-    def finish(self, gas_used: int) -> None:
-        assert (self.open, self.unpaid) == ([], 0)
 
 
 @cache

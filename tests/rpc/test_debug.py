@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -242,17 +241,20 @@ def test_the_state_before_and_what_changed(node: RunningNode) -> None:
 
 @pytest.fixture(scope="module")
 def chain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningNode]:
-    """A node with a block of four transactions: a creation, two calls of it with logs, one that fails."""
+    """A node whose block 2 has a creation, two calls with logs, one that fails; the state before block 1 is gone."""
     running = RunningNode(tmp_path_factory.mktemp("debug") / "chain", open_accounts=True)
     key = account_key("household 0")
     counter = assemble(
         0, "SLOAD", 1, "ADD", "DUP1", 0, "SSTORE", "DUP1", 0, "MSTORE", 32, 0, "LOG0", 3, "SLT", 30, "JUMPI"
     )
+    running.backend.store._history_heights = 1
+    first = sign_transaction(key, chain_id=2016, nonce=0, to=address_of(key))
+    running.result("eth_sendRawTransaction", "0x" + first.hex())
     running.backend.mining = False
-    created = "0x" + keccak(b"\xd6\x94" + address_of(key) + b"\x80")[12:].hex()
+    created = "0x" + keccak(b"\xd6\x94" + address_of(key) + b"\x01")[12:].hex()
     to = bytes.fromhex(created[2:])
     rows: list[tuple[bytes | None, bytes]] = [(None, deploying(counter)), (to, b""), (to, b"\1"), (None, b"\xfe")]
-    for nonce, (target, data) in enumerate(rows):
+    for nonce, (target, data) in enumerate(rows, start=1):
         raw = sign_transaction(key, chain_id=2016, nonce=nonce, to=target, data=data, gas=200_000)
         running.result("eth_sendRawTransaction", "0x" + raw.hex())
     running.mine()
@@ -262,7 +264,7 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningNode]:
 
 @pytest.fixture
 def block(chain: RunningNode) -> Any:
-    return chain.result("eth_getBlockByNumber", "0x1", False)
+    return chain.result("eth_getBlockByNumber", "0x2", False)
 
 
 def test_a_transaction_in_the_middle_of_a_block(chain: RunningNode, block: Any) -> None:
@@ -277,10 +279,10 @@ def test_a_transaction_in_the_middle_of_a_block(chain: RunningNode, block: Any) 
         assert [entry["index"] for entry in frames.get("logs", [])] == [log["logIndex"] for log in receipt["logs"]]
         change = chain.result("debug_traceTransaction", transaction, {
             "tracer": "prestateTracer", "tracerConfig": {"diffMode": True}})  # fmt: skip
-        assert change["pre"][SENDER].get("nonce", 0) == index
-        assert change["post"][SENDER]["nonce"] == index + 1
+        assert change["pre"][SENDER].get("nonce", 0) == index + 1
+        assert change["post"][SENDER]["nonce"] == index + 2
         (row, *_) = chain.result("debug_traceTransaction", transaction, {"tracer": "flatCallTracer"})
-        assert (row["blockNumber"], row["transactionPosition"], row["blockHash"]) == (1, index, block["hash"])
+        assert (row["blockNumber"], row["transactionPosition"], row["blockHash"]) == (2, index, block["hash"])
     second = chain.result("debug_traceTransaction", block["transactions"][2], {"tracer": "prestateTracer"})
     assert [account["storage"] for account in second.values() if "storage" in account] == [{word(0): word(1)}]
 
@@ -289,28 +291,28 @@ def test_a_transaction_in_the_middle_of_a_block(chain: RunningNode, block: Any) 
     "tracer", [{}, {"tracer": "callTracer"}, {"tracer": "prestateTracer"}, {"tracer": "4byteTracer"}]
 )
 def test_a_block_is_its_transactions(chain: RunningNode, block: Any, tracer: Any) -> None:
-    found = chain.result("debug_traceBlockByNumber", "0x1", tracer)
+    found = chain.result("debug_traceBlockByNumber", "0x2", tracer)
     assert found == [{"txHash": transaction, "result": chain.result("debug_traceTransaction", transaction, tracer)}
                      for transaction in block["transactions"]]  # fmt: skip
     assert chain.result("debug_traceBlockByHash", block["hash"], tracer) == found
-    assert chain.result("debug_traceBlock", chain.result("debug_getRawBlock", "0x1"), tracer) == found
+    assert chain.result("debug_traceBlock", chain.result("debug_getRawBlock", "0x2"), tracer) == found
 
 
 def test_a_call_before_one_of_a_blocks_transactions(chain: RunningNode, block: Any) -> None:
     created = chain.result("eth_getTransactionReceipt", block["transactions"][0])["contractAddress"]
     for index, count in ((1, 0), (2, 1), (3, 2)):
         config = {"tracer": "prestateTracer", "txIndex": hex(index)}
-        found = chain.result("debug_traceCall", {"to": created}, "0x1", config)
+        found = chain.result("debug_traceCall", {"to": created}, "0x2", config)
         assert found[created]["storage"] == {word(0): word(count)}
-    wrong = chain.error("debug_traceCall", {"to": created}, "0x1", {"txIndex": 4})
+    wrong = chain.error("debug_traceCall", {"to": created}, "0x2", {"txIndex": 4})
     assert wrong["message"] == "transaction index 4 out of range for block with 4 transactions"
 
 
 def test_raw_forms(chain: RunningNode, block: Any) -> None:
     header = chain.result("debug_getRawHeader", "latest")
     assert "0x" + keccak(bytes.fromhex(header[2:])).hex() == block["hash"]
-    assert len(chain.result("debug_getRawBlock", "0x1")) == 2 + 2 * int(block["size"], 16)
-    assert len(chain.result("debug_getRawReceipts", "0x1")) == 4
+    assert len(chain.result("debug_getRawBlock", "0x2")) == 2 + 2 * int(block["size"], 16)
+    assert len(chain.result("debug_getRawReceipts", "0x2")) == 4
     raw = chain.result("debug_getRawTransaction", block["transactions"][3])
     assert raw == chain.result("eth_getRawTransactionByHash", block["transactions"][3])
     assert chain.result("debug_getRawTransaction", "0x" + "77" * 32) == "0x"
@@ -333,9 +335,9 @@ def test_raw_forms(chain: RunningNode, block: Any) -> None:
         ("debug_traceBlock", ["0x1234"], "a block in RLP"),
         ("debug_traceBlock", ["0xc0"], "a block in RLP"),
         ("debug_traceBlock", ["0xc1c0"], "is not of this chain"),
-        ("debug_traceCall", [{"to": CODE, "value": "0x1"}, "latest"], "tracing failed: insufficient funds"),
-        ("debug_traceCall", [{"to": CODE, "gas": "0x1"}, "latest"], "tracing failed: intrinsic gas too low"),
-        ("debug_traceCall", [{"to": CODE}, "latest", {"txIndex": 0, "stateOverrides": {CODE: {"balance": "0x1"}}}],
+        ("debug_traceCall", [{"to": CODE, "value": "0x2"}, "latest"], "tracing failed: insufficient funds"),
+        ("debug_traceCall", [{"to": CODE, "gas": "0x2"}, "latest"], "tracing failed: intrinsic gas too low"),
+        ("debug_traceCall", [{"to": CODE}, "latest", {"txIndex": 0, "stateOverrides": {CODE: {"balance": "0x2"}}}],
          "no stateOverrides"),
         ("debug_traceCall", [{"to": CODE}, "latest", {"tracer": "prestateTracer", "tracerConfig": {
             "diffMode": True, "includeEmpty": True}}], "either diffMode or includeEmpty"),
@@ -346,28 +348,22 @@ def test_what_cannot_be_traced_is_refused(chain: RunningNode, method: str, param
 
 
 def test_a_body_that_is_not_the_blocks_is_refused(chain: RunningNode) -> None:
-    raw = chain.result("debug_getRawBlock", "0x1")
+    raw = chain.result("debug_getRawBlock", "0x2")
     body = bytes.fromhex(raw[2:])
     assert body.endswith(b"\xc0\xc0")
     other = body[:-1] + b"\x80"  # no list of withdrawals, but bytes
     assert "the body is not that of block" in chain.error("debug_traceBlock", "0x" + other.hex())["message"]
 
 
-def test_a_block_whose_state_is_gone_is_refused(tmp_path: Path) -> None:
-    running = RunningNode(tmp_path / "chain", open_accounts=True)
-    try:
-        running.backend.store._history_heights = 1
-        key = account_key("household 0")
-        hashes = [
-            running.result("eth_sendRawTransaction", "0x" + sign_transaction(
-                key, chain_id=2016, nonce=nonce, to=address_of(key)).hex())
-            for nonce in range(3)
-        ]  # fmt: skip
-        assert running.error("debug_traceTransaction", hashes[0])["code"] == 4444
-        assert running.error("debug_traceBlockByNumber", "0x1")["code"] == 4444
-        assert running.result("debug_traceTransaction", hashes[2])["gas"] == 21_000
-    finally:
-        running.close()
+def test_a_block_whose_state_is_gone_is_refused(chain: RunningNode) -> None:
+    (transaction,) = chain.result("eth_getBlockByNumber", "0x1", False)["transactions"]
+    for refused in (
+        chain.error("debug_traceTransaction", transaction),
+        chain.error("debug_traceBlockByNumber", "0x1"),
+        chain.error("debug_traceCall", {"to": CODE}, "0x0"),
+    ):
+        assert refused["code"] == 4444
+        assert "pruned history unavailable" in refused["message"]
 
 
 # -- bounds
@@ -376,18 +372,19 @@ def test_a_block_whose_state_is_gone_is_refused(tmp_path: Path) -> None:
 LOOP = assemble("JUMPDEST", 1, 2, "ADD POP", 0, "JUMP")
 ALLOCATE = assemble("JUMPDEST", 0, 1_000_000, "MLOAD POP", 0, "JUMP")
 WIDE = assemble("JUMPDEST", 0, 0, 1_000_000, 0, 4, "GAS STATICCALL POP", 0, "JUMP")
+DEEP = assemble(*[(1 << 256) - 1] * 1_000) + assemble("JUMPDEST", 0, "POP", 33_000, "JUMP")
 RECURSE = assemble(0, 0, 0, 0, 0, "ADDRESS GAS CALL")
 
 
 @pytest.mark.parametrize(
     ("program", "tracer", "message"),
     [
-        (LOOP, "", "the trace is longer than"),
+        (DEEP, "", "the trace is longer than"),
         (ALLOCATE, "", "the trace is longer than"),
         (WIDE, "callTracer", "the trace is longer than"),
         (WIDE, "flatCallTracer", "the trace is longer than"),
     ],
-    ids=["steps", "memory", "wide calls", "wide calls, flat"],
+    ids=["stack", "memory", "wide calls", "wide calls, flat"],
 )
 def test_a_trace_that_would_be_too_long_is_refused(
     node: RunningNode, program: bytes, tracer: str, message: str
@@ -399,9 +396,10 @@ def test_a_trace_that_would_be_too_long_is_refused(
     assert node.result("eth_call", {"to": NOBODY}) == "0x"
 
 
-def test_a_trace_that_takes_too_long_is_refused(node: RunningNode) -> None:
+@pytest.mark.parametrize("tracer", ["", "callTracer"])
+def test_a_trace_that_takes_too_long_is_refused(node: RunningNode, tracer: str) -> None:
     request = {"to": CODE, "gas": hex(10_000_000)}
-    config = {"stateOverrides": {CODE: {"code": "0x" + LOOP.hex()}}, "tracer": "callTracer", "timeout": "20ms"}
+    config = {"stateOverrides": {CODE: code(LOOP)}, "tracer": tracer, "timeout": "20ms"}
     refused = node.error("debug_traceCall", request, "latest", config)
     assert refused["message"].startswith("execution timeout: the trace takes more than 0.02 s")
     assert node.result("eth_call", {"to": NOBODY}) == "0x"

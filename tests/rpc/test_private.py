@@ -215,6 +215,25 @@ def test_a_transfer_comes_back_as_it_was_sent(node: RunningNode, w3: Any) -> Non
     assert node.result("eth_getTransactionReceipt", "0x" + tx.hash.hex())["type"] == "0x6f"
 
 
+def test_traces_show_the_sender_that_nobody_knows(node: RunningNode) -> None:
+    raws = [made.signed_call(index=6), made.signed_transfer(((0, 11), (1, 11)), name="traced")]
+    node.backend.mining = False
+    hashes = [node.result("eth_sendRawTransaction", "0x" + raw.hex()) for raw in raws]
+    height = node.mine()
+    node.backend.mining = True
+    traces = node.result(
+        "debug_traceBlockByNumber", hex(height), {"tracer": "callTracer", "tracerConfig": {"withLog": True}}
+    )
+    assert [trace["txHash"] for trace in traces] == hashes
+    for raw, trace in zip(raws, traces, strict=True):
+        tx, frame = decoded(raw), trace["result"]
+        receipt = node.result("eth_getTransactionReceipt", "0x" + tx.hash.hex())
+        assert (frame["type"], frame["from"], frame["to"]) == ("CALL", "0x" + tx.sender.hex(), receipt["to"])
+        assert (frame["gasUsed"], frame["input"]) == (receipt["gasUsed"], "0x" + tx.data.hex())
+        assert len(frame["logs"]) == len(receipt["logs"]) > 0
+        assert hex(node.result("debug_traceTransaction", "0x" + tx.hash.hex())["gas"]) == receipt["gasUsed"]
+
+
 def test_what_waits_is_shown(node: RunningNode) -> None:
     node.backend.mining = False
     raw = made.signed_call(index=5)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from node.rpc.errors import LimitExceeded
 
-MAX_TRACE_BYTES = 16 * 1024 * 1024  # of JSON, about; what a client and the node's own memory can take
+MAX_TRACE_BYTES = 24 * 1024 * 1024  # of JSON, about; an answer may have 25 (`max_response_bytes`)
 
 
 class TraceBudget:

@@ -47,6 +47,7 @@ class StructLogger(Tracer):
         if self._options.limit and self._size > self._options.limit:
             return None
         before = f'{{"pc":{step.pc},"op":"{OPCODES[step.op].name}","gas":{step.gas},"gasCost":'
+        self._budget.spend(len(before) + 30)
         after = self._details(step)
         self._size += len(before) + len(after) + 6
         place = len(self._logs)
@@ -60,15 +61,15 @@ class StructLogger(Tracer):
 
     def _details(self, step: Step) -> str:
         options = self._options
-        room = 110 + len(step.stack) * (24 if options.stack else 0)
         if options.memory:
-            room += len(step.memory) * 5 // 2
+            self._budget.spend(len(step.memory) * 69 // 32)
         if options.return_data:
-            room += 2 * len(step.return_data)
-        self._budget.spend(room)
+            self._budget.spend(2 * len(step.return_data))
         parts = []
         if options.stack:
-            parts.append(',"stack":[' + ",".join([f'"{item:#x}"' for item in step.stack]) + "]")
+            stack = ",".join([f'"{item:#x}"' for item in step.stack])
+            self._budget.spend(len(stack))
+            parts.append(f',"stack":[{stack}]')
         if options.return_data and step.return_data:
             parts.append(f',"returnData":"0x{step.return_data.hex()}"')
         if options.memory and step.memory:
@@ -79,9 +80,7 @@ class StructLogger(Tracer):
             parts.append(self._seen(step))
         if step.refund:
             parts.append(f',"refund":{step.refund}')
-        details = "".join(parts)
-        self._budget.spend(max(0, len(details) - room + 110))
-        return details
+        return "".join(parts)
 
     def _seen(self, step: Step) -> str:
         takes = OPCODES[step.op].takes
