@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
 from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -22,7 +21,7 @@ from node.chain.transaction import Transaction
 from node.errors import GridpactError
 from node.rpc.backend import Backend
 from node.rpc.errors import LimitExceeded
-from node.rpc.formats import to_data
+from node.rpc.formats import random_id, to_data
 from node.rpc.logs import Criteria
 from node.rpc.protocol import encode_json
 from node.rpc.reads import BlockCache, BlockData
@@ -30,7 +29,6 @@ from node.rpc.render import header_json, logs_json, pending_transaction_json
 from node.rpc.syncing import Progress, SyncWatch
 
 MAX_SUBSCRIPTIONS = 64  # of one connection
-ID_BYTES = 16  # as Ethereum clients expect
 TURN = 32  # subscribers that are told something before the event loop does what else waits: some milliseconds
 MAX_PENDING = 10_000  # transactions that nobody was told of yet; older ones are passed over
 SYNC_POLL_S = 1.0  # between looks whether the node is behind, while somebody wants to know
@@ -128,7 +126,7 @@ class Feed:
         held = (entry for table in self._tables() for entry in table.values())
         if sum(entry.subscriber is subscriber for entry in held) >= MAX_SUBSCRIPTIONS:
             raise LimitExceeded(f"at most {MAX_SUBSCRIPTIONS} subscriptions a connection")
-        identifier = "0x" + secrets.token_hex(ID_BYTES)
+        identifier = random_id()
         self._waiting[identifier] = Subscription(identifier, subscriber, topic, self._head, criteria, whole)
         return identifier
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import secrets
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from node.rpc.errors import SERVER_ERROR, LimitExceeded, RpcError
+from node.rpc.formats import random_id
 from node.rpc.logs import LogQuery
 
 MAX_FILTERS = 1_000  # of all clients together
 LIFETIME_S = 300  # without a poll; what Ethereum clients wait
 MAX_PENDING = 10_000  # hashes kept for a filter between two polls; older ones are lost
-ID_BYTES = 16
 
 
 @dataclass(slots=True)
@@ -62,7 +61,7 @@ class FilterTable:
         self._expire()
         if len(self._filters) >= MAX_FILTERS:
             raise LimitExceeded(f"{MAX_FILTERS} filters are installed; uninstall those that are not needed")
-        identifier = "0x" + secrets.token_hex(ID_BYTES)
+        identifier = random_id()
         self._filters[identifier] = (entry, self._clock() + LIFETIME_S)
         return identifier
 

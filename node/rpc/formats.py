@@ -7,6 +7,7 @@ Source: execution-apis, "Hex value encoding" (quantities without leading zeros, 
 from __future__ import annotations
 
 import re
+import secrets
 from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import Any, TypeVar
@@ -24,6 +25,7 @@ Json = Any
 _QUANTITY = re.compile(r"0x(0|[1-9a-fA-F][0-9a-fA-F]*)\Z")
 _DATA = re.compile(r"0x([0-9a-fA-F]{2})*\Z")
 _SLOT = re.compile(r"0x[0-9a-fA-F]{1,64}\Z")
+ID_BITS = 128  # as Ethereum clients expect
 MAX_NUMBER_BITS = 64  # heights and counts
 
 
@@ -52,6 +54,11 @@ def to_quantity(value: int) -> str:
 def to_data(value: bytes) -> str:
     """Return bytes as 0x and two hexadecimal digits a byte."""
     return "0x" + value.hex()
+
+
+def random_id() -> str:
+    """Return the id of a filter or a subscription: 128 random bits but the highest, so that it is a quantity too."""
+    return to_quantity(secrets.randbits(ID_BITS) | 1 << (ID_BITS - 1))
 
 
 # -- parsing

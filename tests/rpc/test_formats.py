@@ -85,6 +85,12 @@ def test_blocks_are_named_in_every_form() -> None:
     assert formats.block_ref({"blockNumber": "earliest"}, "0") is Tag.EARLIEST
 
 
+def test_ids_are_quantities_of_their_own() -> None:
+    ids = {formats.random_id() for _ in range(20)}
+    assert len(ids) == 20
+    assert all(formats.quantity(each, "id", 128) >= 1 << 127 for each in ids)
+
+
 def test_a_call_is_read() -> None:
     request = call_request(
         {
