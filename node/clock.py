@@ -48,6 +48,10 @@ class ChainClock:
         current = self._segment_at(wall)
         return current.chain_s + max(0, wall - current.wall_ms) * current.scale // 1000
 
+    def scale(self) -> int:
+        """Return how many chain seconds a wall second takes now."""
+        return self._segment_at(self._wall()).scale
+
     def latest_acceptable_s(self, tolerance_ms: int) -> int:
         """Return the latest block timestamp to vote for, `tolerance_ms` wall milliseconds ahead of now."""
         return self.at_s(self._wall() + tolerance_ms) + 1

@@ -124,7 +124,7 @@ class Validator:
         self._wal = open_log(config.directory, domain.genesis_hash, signer.node_key, self._store)
         self._clock = ChainClock(genesis, lambda: wall_ms() + config.clock_offset_ms)
         self._metrics = Metrics()
-        self._rounds = ConsensusMetrics(self._metrics, self._clock.now_s)
+        self._rounds = ConsensusMetrics(self._metrics, self._clock)
         self._executed = ExecutionMetrics(self._metrics)
         self._mempool = Mempool(config.pool)
         journalled = config.pool.journal and not config.pool.no_locals

@@ -11,6 +11,7 @@ from consensus.inputs import Executed, Input, ProposalReady, Received
 from consensus.messages import Message, Proposal, ViewChange
 from consensus.state import State
 from consensus.types import Phase, SignedVote
+from node.clock import ChainClock
 from node.metrics.registry import Metrics
 
 ROUND_BUCKETS_S = (0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0)
@@ -21,7 +22,7 @@ class ConsensusMetrics:
 
     Args:
         metrics: of this node.
-        chain_time_s: the chain clock.
+        clock: the chain clock.
         now: seconds of any steady clock.
         wall_s: seconds since 1970.
     """
@@ -29,12 +30,12 @@ class ConsensusMetrics:
     def __init__(
         self,
         metrics: Metrics,
-        chain_time_s: Callable[[], int],
+        clock: ChainClock,
         now: Callable[[], float] = time.monotonic,
         wall_s: Callable[[], float] = time.time,
     ) -> None:
         registry = metrics.registry
-        self._chain_time_s, self._now, self._wall_s = chain_time_s, now, wall_s
+        self._clock, self._now, self._wall_s = clock, now, wall_s
         votes = Counter(
             "gridpact_consensus_votes_received_total", "Votes received from peers.", ["phase"], registry=registry
         )
@@ -63,7 +64,7 @@ class ConsensusMetrics:
         )
         self._skew = Gauge(
             "gridpact_chain_clock_skew_seconds",
-            "Chain time of the newest block minus this node's chain time when its proposal came.",
+            "Newest block's time minus this node's chain time when its proposal came, in seconds of the wall clock.",
             registry=registry,
         )
         self.equivocations = Counter(
@@ -100,12 +101,12 @@ class ConsensusMetrics:
             self._view_changes.inc()
             self._view = state.view
         if self._proposed is None and state.proposal is not None:
-            self._proposed = self._now(), self._chain_time_s()
+            self._proposed = self._now(), self._clock.now_s()
 
     def committing(self, timestamp: int) -> None:
         """Take note of the chain time (seconds) of the block that the open height commits."""
         if self._proposed is not None:  # what is caught up with says nothing of the clock
-            self._skew.set(timestamp - self._proposed[1])
+            self._skew.set((timestamp - self._proposed[1]) / self._clock.scale())
 
     def _received(self, message: Message) -> None:
         match message:

@@ -101,13 +101,12 @@ class Metrics:
         """Add families that are read at scrape time."""
         self.registry.register(_Read(families))
 
-    async def expose(self, accept: str) -> Exposition:
+    async def expose(self, *, modern: bool) -> Exposition:
         """Return everything as text; the loop does other things between any two pieces of `MAX_PIECE` samples.
 
         Args:
-            accept: the Accept header of whoever asks.
+            modern: OpenMetrics, rather than Prometheus' own format.
         """
-        modern = OPENMETRICS in accept
         parts = []
         for family in self.registry.collect():
             for piece in _pieces(family):

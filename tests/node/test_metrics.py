@@ -22,7 +22,7 @@ from node.config import DATABASE_NAME
 from node.genesis import parse_genesis
 from node.metrics import Metrics, unready
 from node.metrics.health import MIN_FREE_BYTES
-from node.metrics.registry import MAX_PIECE, Family, Labelled
+from node.metrics.registry import MAX_PIECE, Exposition, Family, Labelled
 from node.rpc.server import RpcConfig
 from node.rules import RuleBook
 from node.service import Validator
@@ -114,7 +114,7 @@ async def _get(client: aiohttp.ClientSession, url: str, path: str, **headers: st
 
 async def _longest_step(metrics: Metrics) -> float:
     """Return how long a scrape holds the event loop at most, in seconds of processor time."""
-    scrape = metrics.expose("")
+    scrape = metrics.expose(modern=False)
     longest_s, waiting = 0.0, True
     while waiting:
         started = time.process_time()
@@ -131,6 +131,7 @@ def test_a_scrape_tells_what_happened(seen: Seen) -> None:
     assert seen.family("gridpact_consensus_height") == {"": 2}
     assert seen.family("gridpact_consensus_is_validator") == {"": 1}
     assert seen.family("gridpact_consensus_proposals_built_total") == {"": 1}
+    assert abs(seen.family("gridpact_chain_clock_skew_seconds")[""]) <= 1
     assert seen.family("gridpact_consensus_round_duration_seconds_count") == {"": 1}
     assert seen.family("gridpact_execution_gas_used_total") == {"": 21_000}
     assert seen.family("gridpact_execution_transactions_total")['{type="dynamic_fee"}'] == 1
@@ -180,12 +181,12 @@ def test_promtool_finds_nothing_to_say(seen: Seen) -> None:
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
 
 
-@pytest.mark.parametrize("accept", ["", "application/openmetrics-text"])
-def test_a_large_family_comes_in_pieces_under_one_head(accept: str) -> None:
+@pytest.mark.parametrize("modern", [False, True])
+def test_a_large_family_comes_in_pieces_under_one_head(modern: bool) -> None:
     metrics = Metrics()
     family: Labelled = {(str(number),): float(number) for number in range(2 * MAX_PIECE + 1)}
     metrics.read([Family("gridpact_sample", "A sample.", ("number",), lambda: family)])
-    text = asyncio.run(metrics.expose(accept)).content.decode()
+    text = asyncio.run(metrics.expose(modern=modern)).content.decode()
     found = re.findall(r'^gridpact_sample\{number="(\d+)"\} (\S+)$', text, re.MULTILINE)
     assert {(number,): float(value) for number, value in found} == family
     assert text.count("# HELP gridpact_sample ") == text.count("# TYPE gridpact_sample ") == 1
@@ -311,6 +312,27 @@ def apart(tmp_path: Path) -> Iterator[RunningNode]:
     running = RunningNode(tmp_path / "chain", RpcConfig(port=0, metrics_listen=("127.0.0.1", 0)))
     yield running
     running.close()
+
+
+def test_who_asks_again_at_once_gets_the_same_scrape(apart: RunningNode, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("node.rpc.probes.FRESH_S", 1e9)
+    made = []
+    expose = Metrics.expose
+
+    async def counted(self: Metrics, *, modern: bool) -> Exposition:
+        made.append(modern)
+        return await expose(self, modern=modern)
+
+    monkeypatch.setattr(Metrics, "expose", counted)
+
+    async def ask() -> None:
+        url = f"http://127.0.0.1:{apart.server.metrics_port}"
+        async with aiohttp.ClientSession() as client:
+            await asyncio.gather(*[_get(client, url, "/metrics") for _ in range(10)])
+            await _get(client, url, "/metrics", Accept="application/openmetrics-text")
+
+    asyncio.run(ask())
+    assert made == [False, True]
 
 
 def test_metrics_apart_from_the_rpc(apart: RunningNode) -> None:
