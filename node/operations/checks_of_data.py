@@ -57,7 +57,8 @@ def _database(patient: Patient) -> Iterator[Finding]:
             state = "in use by the running node" if patient.running else "not in use"
             yield ok("database", f"height {view.head_height}{kept}, fits the genesis file, {state}")
             check_head(view, patient.genesis, domain)
-            yield ok("head", f"0x{view.head.hash.hex()} is certified by a quorum")
+            whose = "is certified by a quorum" if view.head_height else "is the genesis file's"
+            yield ok("head", f"0x{view.head.hash.hex()} {whose}")
             yield ok("checksums", f"{_sample(view)} values read")
             yield from _seat(patient, view)
     except CorruptValue as error:
