@@ -27,7 +27,7 @@ table = MethodTable()
 )
 async def certified_blocks(context: Context, first: int, wanted: int) -> Json:
     """Return {body, certificate, record} of up to `count` heights from `from` on, a MiB or so; none above the head."""
-    return await context.reads.run(_certified_blocks, first, wanted)
+    return await context.reads.render(_certified_blocks, first, wanted)
 
 
 def _certified_blocks(reader: Reader, first: int, wanted: int) -> Json:
@@ -52,7 +52,7 @@ def _certified_blocks(reader: Reader, first: int, wanted: int) -> Json:
 )
 async def epoch_transitions(context: Context, first: int, wanted: int) -> Json:
     """Return what proves each epoch's validators by those before: header, round record, certificate and node keys."""
-    return await context.reads.run(_transitions, first, wanted)
+    return await context.reads.render(_transitions, first, wanted)
 
 
 def _transitions(reader: Reader, first: int, wanted: int) -> Json:
