@@ -12,7 +12,7 @@ from node.rpc.errors import revert_reason
 from node.rpc.formats import Json, to_data, to_quantity
 from node.rpc.tracers.budget import TraceBudget
 
-FRAME_CHARACTERS = 400  # of one without input and output
+FRAME_CHARACTERS = 260  # of one without input and output
 LOG_CHARACTERS = 200
 REVERTED = "execution reverted"
 CREATES = ("CREATE", "CREATE2")
