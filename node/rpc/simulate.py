@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from node.chain.header import Header
 from node.execution.machine import REVERTED, Outcome
 from node.execution.overrides import NO_OVERRIDES, InvalidOverride, StateOverrides
 from node.rpc import schemas
@@ -114,14 +115,33 @@ def run_simulation(reader: Reader, request: SimulateRequest, ref: BlockRef, chai
         )
         named = isinstance(ref, Tag) and ref is not Tag.EARLIEST
         first_s = max(base.timestamp + BLOCK_TIME_S, chain_time_s) if named else base.timestamp + BLOCK_TIME_S
-        answers = []
-        for plan in plans(request.blocks, base.number, base.timestamp, first_s):
-            try:
-                block = simulation.make(plan, gas_limit)
-            except InvalidOverride as error:
-                raise refused(error) from None
-            gas_limit = block.data.header.gas_limit
-            answers.append(_block_answer(block, rules.chain_id, request.full))
+        return made(simulation, request, base, first_s, gas_limit, rules.chain_id)
+
+
+def made(
+    simulation: Simulation, request: SimulateRequest, base: Header, first_s: int, gas_limit: int, chain_id: int
+) -> list[Json]:
+    """Return the blocks that a simulation makes.
+
+    Args:
+        simulation: upon `base`.
+        request: what is wanted.
+        base: the header of the block beneath.
+        first_s: the time of the first block, if it is not given, in chain seconds.
+        gas_limit: of the first block, if it is not given.
+        chain_id: as in EIP-155.
+
+    Raises:
+        RpcError: what is wanted cannot be.
+    """
+    answers: list[Json] = []
+    for plan in plans(request.blocks, base.number, base.timestamp, first_s):
+        try:
+            block = simulation.make(plan, gas_limit)
+        except InvalidOverride as error:
+            raise refused(error) from None
+        gas_limit = block.data.header.gas_limit
+        answers.append(_block_answer(block, chain_id, request.full))
     return answers
 
 
