@@ -36,7 +36,7 @@ class RpcConfig:
         max_connections: open at once, idle or not.
         max_websockets: of these.
         rate_per_s, burst: requests of one connection.
-        timeout_s: for one request.
+        timeout_s: for one message.
         max_read_s: for what one request reads at once; at most as long as a read transaction may live.
         max_queued_bytes: waiting for one slow WebSocket.
         metrics_listen: where the metrics are served, (host, port), instead of beside JSON-RPC; None for beside it.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import time
 from pathlib import Path
 from typing import Any
 
@@ -209,6 +210,19 @@ def test_a_request_that_takes_too_long_is_answered(tmp_path: Path) -> None:
         "code": -32002,
         "message": "request timed out after 0.001 s",
     }
+    running.close()
+
+
+def test_a_batch_that_takes_too_long_is_answered_in_part(tmp_path: Path) -> None:
+    running = RunningNode(tmp_path / "chain", RpcConfig(port=0, timeout_s=1.0, max_read_s=0.6))
+    running.result("eth_call", {"data": "0x00"})  # the reading process is up
+    endless = {"method": "eth_call", "params": [{"data": "0x5b5f56", "gas": "0x3b9aca00"}]}
+    batch = [{"jsonrpc": "2.0", "id": index, **endless} for index in range(100)]
+    started = time.monotonic()
+    answers = json.loads(running.post(json.dumps(batch).encode())[1])
+    assert time.monotonic() - started < 10
+    assert [answer["id"] for answer in answers] == list(range(100))
+    assert answers[99]["error"]["message"] == "request timed out after 1 s"
     running.close()
 
 
