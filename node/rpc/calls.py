@@ -13,7 +13,7 @@ from node.execution.overrides import InvalidOverride, StateOverrides
 from node.execution.unsigned import unsigned
 from node.rpc import schemas
 from node.rpc.blocks import call_environment
-from node.rpc.errors import SERVER_ERROR, InvalidParams, Reverted, RpcError
+from node.rpc.errors import SERVER_ERROR, InvalidParams, LimitExceeded, Reverted, RpcError
 from node.rpc.formats import (
     BlockRef,
     Json,
@@ -33,6 +33,7 @@ from node.rpc.render import access_list_json
 from node.rpc.schemas import takes
 
 MAX_ACCESS_ENTRIES = 1_000  # addresses, and keys of each, in an access list
+MAX_ACCESS_KEYS = 16_384  # in all of it: 30 million gas
 NO_ACCOUNT = bytes(20)
 
 _VM_ERRORS = {
@@ -141,10 +142,14 @@ def _input(table: Mapping[str, object], where: str) -> bytes:
 
 def _access_list(value: object, where: str) -> AccessList:
     entries = []
+    listed = 0
     for index, entry in enumerate(sequence(value, where, MAX_ACCESS_ENTRIES)):
         here = f"{where}[{index}]"
         table = mapping(entry, here)
         keys = sequence(table.get("storageKeys", []), f"{here}.storageKeys", MAX_ACCESS_ENTRIES)
+        listed += len(keys)
+        if listed > MAX_ACCESS_KEYS:
+            raise LimitExceeded(f"at most {MAX_ACCESS_KEYS} storage keys stand in an access list")
         slots = tuple(slot(key, f"{here}.storageKeys[{at}]") for at, key in enumerate(keys))
         entries.append((address(table.get("address"), f"{here}.address"), slots))
     return tuple(entries)

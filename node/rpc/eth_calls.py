@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from node.execution.overrides import NO_OVERRIDES, StateOverrides
 from node.rpc import schemas
 from node.rpc.calls import CallRequest, call_request, run_access_list, run_call, run_estimate
@@ -9,7 +11,7 @@ from node.rpc.context import Context
 from node.rpc.formats import BlockRef, Json, Tag, block_ref, to_data, to_quantity
 from node.rpc.methods import MethodTable, Parameter
 from node.rpc.overrides import NO_BLOCK_OVERRIDES, BlockOverrides, block_overrides, state_overrides
-from node.rpc.simulate import SimulateRequest, run_simulation, simulate_request
+from node.rpc.simulate import run_simulation, simulate_payload
 
 table = MethodTable()
 
@@ -46,7 +48,7 @@ async def create_access_list(
     return await context.reads.run(run_access_list, request, block, now_s, accounts, blocks)
 
 
-@table.method("eth_simulateV1", Parameter("payload", simulate_request), _BLOCK, returns=schemas.SIMULATE_RESULT)
-async def simulate(context: Context, request: SimulateRequest, block: BlockRef) -> Json:
+@table.method("eth_simulateV1", Parameter("payload", simulate_payload), _BLOCK, returns=schemas.SIMULATE_RESULT)
+async def simulate(context: Context, payload: Mapping[str, object], block: BlockRef) -> Json:
     """Make blocks of calls upon a block and return them whole, with receipts, logs and roots; nothing is kept."""
-    return await context.reads.render(run_simulation, request, block, context.backend.chain_time_s())
+    return await context.reads.render(run_simulation, payload, block, context.backend.chain_time_s())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from node.chain.header import Header
@@ -50,6 +50,11 @@ def _too_many(what: str) -> RpcError:
 
 
 @takes(schemas.SIMULATE_PAYLOAD)
+def simulate_payload(value: object, where: str) -> Mapping[str, object]:
+    """Return what a client wants simulated as it wrote it: it may be large, so the reading process parses it."""
+    return mapping(value, where)
+
+
 def simulate_request(value: object, where: str) -> SimulateRequest:
     """Return what a client wants simulated.
 
@@ -93,12 +98,14 @@ def _calls(value: object, where: str) -> Sequence[CallRequest]:
     return tuple(call_request(row, f"{where}[{at}]") for at, row in enumerate(rows))
 
 
-def run_simulation(reader: Reader, request: SimulateRequest, ref: BlockRef, chain_time_s: int) -> list[Json]:
+def run_simulation(reader: Reader, payload: Mapping[str, object], ref: BlockRef, chain_time_s: int) -> list[Json]:
     """Return the blocks that a simulation made. A read function.
 
     Raises:
+        InvalidParams: the payload is malformed.
         RpcError: there is no such block, or what is wanted cannot be.
     """
+    request = simulate_request(payload, "0 (payload)")
     with reader.store.read() as view:
         height = require_height(view, ref)
         base = view.header(height)

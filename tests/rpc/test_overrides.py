@@ -136,6 +136,12 @@ def test_block_overrides_that_cannot_be(node: RunningNode, block: Any) -> None:
     assert node.error("eth_call", {"to": CODE}, "latest", {}, block)["code"] == -32602
 
 
+def test_an_access_list_is_bounded(node: RunningNode) -> None:
+    entry = {"address": CODE, "storageKeys": ["0x1"] * 1_000}
+    error = node.error("eth_call", {"to": CODE, "accessList": [entry] * 17})
+    assert (error["code"], error["message"][:32]) == (-32005, "limit exceeded: at most 16384 st")
+
+
 def test_an_estimate_over_another_state(node: RunningNode) -> None:
     writing = "0x" + assemble(1, 0, "SSTORE").hex()
     plain = int(node.result("eth_estimateGas", {"to": CODE}), 16)
