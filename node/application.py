@@ -34,7 +34,7 @@ from node.chain.assembly import (
 )
 from node.chain.header import FIELDS, Header
 from node.chain.transaction import InvalidTransaction, Transaction, decode_transaction
-from node.chain.transitions import validators_hash
+from node.chain.transitions import Transition, validators_hash
 from node.clock import ChainClock
 from node.errors import GridpactError
 from node.execution import (
@@ -234,6 +234,11 @@ class Application:
             prepared = self._execute(batch.view(), body, voting=False)
         senders = [tx.sender for tx in prepared.transactions]
         batch.commit(prepared.sealed, prepared.delta, certificate, senders)
+        record = prepared.sealed.record
+        if self._store.bounded and record.next_validators_hash != record.validators_hash:
+            keys = tuple(sorted(following_keys(batch.view(), prepared.sealed.header.number)))
+            step = Transition(prepared.sealed.header, record, certificate, keys)
+            batch.keep_transition(record.epoch + 1, step.encode())
         self._rule_book.learn(layout.rule_changes(batch.view().state.storage))
         return prepared
 

@@ -50,6 +50,7 @@ from node.driver.events import (
     WorkAvailable,
 )
 from node.driver.signer import LocalSigner
+from node.epochs import keep_transitions
 from node.evidence import Reporter
 from node.execution import Loop, proofs
 from node.genesis import Genesis, load_genesis
@@ -120,6 +121,8 @@ class Validator:
             map_bytes=config.map_size_gib * GIB,
             history_heights=config.history_heights,
         )
+        if config.history_heights:
+            keep_transitions(self._store)
         self._restored = is_marked(config.directory)
         self._wal = open_log(config.directory, domain.genesis_hash, signer.node_key, self._store)
         self._clock = ChainClock(genesis, lambda: wall_ms() + config.clock_offset_ms)

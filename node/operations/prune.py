@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from pathlib import Path
 
 from node.config import CONFIG_NAME, DATABASE_NAME, MIN_HISTORY_HEIGHTS, load_config
-from node.epochs import transitions
+from node.epochs import keep_transitions
 from node.genesis import load_genesis
 from node.operations.database import domain_of
 from node.operations.progress import Advance, unheard
 from node.parsing import ConfigError
-from node.storage import StateNotKept
 from node.storage.prune import Pruned, Pruner
 
 GIB = 1 << 30
@@ -41,11 +39,8 @@ def prune_directory(data: Path, keep: int, *, advance: Advance = unheard) -> Pru
     )
     try:
         with store.read() as view:
-            first = max(view.head_height - keep, view.first_state)
-            epochs = {}
-            with suppress(StateNotKept):  # those that are gone already
-                for step in transitions(view, first + 1):
-                    epochs[step.record.epoch + 1] = step.encode()
-        return store.prune(first, epochs, advance)
+            first = max(view.head_height - keep, view.first_state_height, view.first_height)
+        keep_transitions(store, first + 1)
+        return store.prune(first, advance)
     finally:
         store.close()

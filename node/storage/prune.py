@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import islice
 
@@ -40,7 +40,7 @@ class Pruned:
 class Pruner(Store):
     """An open database that nobody else uses; use `Pruner.open`."""
 
-    def prune(self, first: int, transitions: Mapping[int, bytes], reached: Callable[[int, int], None]) -> Pruned:
+    def prune(self, first: int, reached: Callable[[int, int], None]) -> Pruned:
         """Let go of states before a height, compact the file, and close the database.
 
         It can be interrupted: what is gone was not needed any more, and the compacted file takes the old one's place
@@ -48,7 +48,6 @@ class Pruner(Store):
 
         Args:
             first: the height.
-            transitions: by epoch, encoded: those that can only be derived from states that go.
             reached: told how many values of how many were looked at.
 
         Raises:
@@ -56,14 +55,12 @@ class Pruner(Store):
         """
         self._refuse_readers()
         before = self._disk_bytes()
-        removed = self._forget_before(first, transitions, reached)
+        removed = self._forget_before(first, reached)
         self._compact()
         return Pruned(first, removed, before, self._disk_bytes())
 
-    def _forget_before(self, first: int, transitions: Mapping[int, bytes], reached: Callable[[int, int], None]) -> int:
+    def _forget_before(self, first: int, reached: Callable[[int, int], None]) -> int:
         with self._writing() as write:
-            for epoch, raw in sorted(transitions.items()):
-                write.put("meta", tables.transition_key(epoch), raw)
             write.put("meta", b"state", tables.height_key(first))
         last = tables.height_key(first)
         with self._environment.begin() as look:

@@ -164,6 +164,11 @@ class Store:
         """How much of the map has been in use at most: what the file takes on the disk."""
         return int(self._environment.info()["last_pgno"] + 1) * int(self._environment.stat()["psize"])
 
+    @property
+    def bounded(self) -> bool:
+        """Whether states far behind the head are let go of: what can only be derived from them is written down."""
+        return self._history_heights > 0
+
     @contextmanager
     def read(self) -> Iterator[View]:
         """Open a view of the head: one read transaction. Keep it short, it holds back the reuse of pages.
@@ -277,6 +282,10 @@ class Batch:
     def view(self) -> View:
         """Return a view of the head as this batch has made it so far."""
         return self._write.view()
+
+    def keep_transition(self, epoch: int, raw: bytes) -> None:
+        """Write down the encoded transition into an epoch; it is derived from a state that may be let go of."""
+        self._write.put("meta", tables.transition_key(epoch), raw)
 
     def commit(self, sealed: SealedBlock, delta: StateDelta, certificate: bytes, senders: Sequence[bytes]) -> None:
         """Add everything that belongs to the next height.

@@ -5,7 +5,8 @@
 | meta | name | schema version, chain id, genesis hash, head height, size of the history, first state that is kept |
 | meta | migrating | while a migration is under way: the version that it began with ‖ how far it has come |
 | meta | epoch ‖ number | the height whose round record names that epoch's validators |
-| meta | first, validators, transition ‖ epoch | of a database made from a snapshot: where it begins, what it was told |
+| meta | first, validators | of a database made from a snapshot: where it begins, what it was told |
+| meta | transition ‖ epoch | what proves an epoch, where no state is kept that tells it |
 | headers | height | header RLP |
 | bodies | height | RLP list of raw transactions |
 | senders | height | senders' addresses, one after the other |

@@ -258,7 +258,7 @@ class View(Tables):
         return None if raw is None else int.from_bytes(raw, "big")
 
     def told_transition(self, epoch: int) -> bytes | None:
-        """Return the encoded transition into `epoch` that came with a snapshot; None if this database derived it."""
+        """Return the encoded transition into `epoch` that was written down; None if states that are kept tell it."""
         return self.get("meta", tables.transition_key(epoch))
 
     # -- state
@@ -272,11 +272,6 @@ class View(Tables):
     def first_state_height(self) -> int:
         """Return the lowest height whose state can be read, as far as the height itself is kept."""
         return int.from_bytes(self.get("meta", b"state") or b"", "big")
-
-    @property
-    def first_state(self) -> int:
-        """The lowest height whose state can be read."""
-        return max(self.first_height, int.from_bytes(self.get("meta", b"state") or b"", "big"))
 
     def state_at(self, height: int) -> StateView:
         """Return the world state after a height."""

@@ -19,6 +19,8 @@ from contracts.system import CONSORTIUM, FIAT_TOKEN, MARKET
 from node.audit.proof import check, prove
 from node.audit.verify import Auditor
 from node.chain.proofs import InvalidProof, parse_proof
+from node.chain.transitions import follow
+from node.epochs import keep_transitions, transitions
 from node.rules import RuleBook, UnknownRulesVersion
 from node.storage import View
 from tests.node.real_application import RealCluster, household
@@ -276,3 +278,26 @@ def test_what_was_sent_in_any_epoch_is_proved_from_the_genesis_file_on(village: 
             check(replace(newest, transitions=told), genesis)
     with pytest.raises(InvalidProof, match="epoch 0, expected epoch 1"):
         check(replace(proofs[0], transitions=(first,)), genesis)  # of a later epoch than the round
+
+
+@pytest.mark.parametrize("village", [1], indirect=True)
+@pytest.mark.parametrize("when", ["as they come", "before it begins to let go"])
+def test_a_node_that_lets_go_of_old_states_still_proves_every_epoch(village: Village, when: str) -> None:
+    store = village.real.store(village.nodes[0].index)
+    if when == "as they come":
+        store._history_heights = 2
+    village.admit(1)
+    village.admit(2)
+    if when != "as they come":
+        keep_transitions(store)
+        store._history_heights = 2
+    for number in range(4):
+        village.send(0, consortium.vouch(bytes([0x80 + number]) * 20))
+    genesis, domain = village.real.genesis, village.cluster.config.domain
+    founders = [member.node_key for member in genesis.members]
+    with store.read() as view:
+        assert view.first_state_height == view.head_height - 2
+        steps = list(transitions(view, view.head_height))
+        assert len(steps) == 2
+        assert follow(founders, steps, domain) == village.nodes[0].application.validators()
+        assert Auditor(genesis).audit(view).offence is None
