@@ -160,7 +160,6 @@ class Feed:
 
     def _on_head(self, height: int) -> None:
         self._head = max(self._head, height)
-        self._sync.look()
         self._wake.set()
 
     def _on_pending(self, transaction: Transaction) -> None:
@@ -171,7 +170,10 @@ class Feed:
     async def _run(self) -> None:
         while True:
             await self._woken()
-            await self._tell_syncing()
+            try:
+                await self._tell_syncing()
+            except GridpactError:
+                log.exception("subscribers cannot be told how far the node is")
             await self._tell_pending()
             while self._told < self._head:
                 if not (self._topics[Topic.NEW_HEADS] or self._topics[Topic.LOGS]):
@@ -208,10 +210,10 @@ class Feed:
 
     async def _tell_syncing(self) -> None:
         """Tell when catching up begins and when it ends, as go-ethereum does."""
+        progress = self._sync.look()  # after every commit, to know where the node stood when it falls behind
         if not self._topics[Topic.SYNCING]:
             self._syncing = False
             return
-        progress = self._sync.look()
         if self._syncing == (progress is not None):
             return
         self._syncing = progress is not None

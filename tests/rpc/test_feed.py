@@ -94,8 +94,8 @@ def test_syncing_tells_where_it_began_and_when_it_is_over(
 
 
 def test_eth_syncing_over_http(own_node: RunningNode) -> None:
-    assert own_node.result("eth_syncing") is False
     own_node.mine()
+    assert own_node.result("eth_syncing") is False
     own_node.backend.target_height = 7
     own_node.mine()
     expected = {"startingBlock": "0x1", "currentBlock": "0x2", "highestBlock": "0x7"}
