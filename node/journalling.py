@@ -88,11 +88,14 @@ class PoolJournal:
             if task is not None:
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)
+        self._restoring = self._writing = None  # one that was cancelled before it began has not said so itself
         if self._disk is not None:  # a thread is not interrupted
             await asyncio.gather(self._disk, return_exceptions=True)
+            self._disk = None
         if self._journal is not None and self._restored:
             self._anew, self._restored = True, False
             await self._write(self._journal)
+            self._disk = None
 
     def _wake(self) -> None:
         if self._journal is not None and self._restored and self._writing is None:

@@ -130,7 +130,7 @@ class PoolMachine(RuleBasedStateMachine):
         self.street.hold(of, nonce=self.street.accounts[of].nonce, balance=balance)
         self.pool.commit([transaction(of, 0, salt=8)], self.street, HEAD)
 
-    @precondition(lambda self: len(self.pool))
+    @precondition(lambda self: bool(len(self.pool)))
     @rule(data=st.data())
     def fail(self, data: st.DataObject) -> None:
         """A transaction turns out to be in no block."""

@@ -47,6 +47,15 @@ def test_rendered_config_reads_back(tmp_path: Path) -> None:
         ('level = "info"', 'level = "loud"', "log.level", "one of debug, info, warning, error"),
         ('level = "info"', 'levle = "info"', "log.levle", "no such key; known here: format, level"),
         ('loop = "inlined"', 'loop = "fast"', "execution.loop", "one of inlined, stock, found 'fast'"),
+        ('journal = "pool.journal"', 'journal = "../pool"', "pool.journal", "a file name in the data directory"),
+        ('journal = "pool.journal"', 'locals = ["0x12"]', "pool.locals", "0x and 40 hexadecimal digits"),
+        ('journal = "pool.journal"', "price_bump = 0", "pool.price_bump", "a whole number from 1 to 1000, found 0"),
+        (
+            'journal = "pool.journal"',
+            "slots = 5",
+            "pool.slots",
+            "no such key; known here: account_queue",
+        ),
         ("[node]", "[node", "", "TOML in UTF-8"),
     ],
 )

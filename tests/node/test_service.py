@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from eth_hash.auto import keccak
 
 from contracts import system
 from node import anonymity
@@ -17,14 +18,17 @@ from node.application import make_genesis
 from node.config import DATABASE_NAME, NodeConfig
 from node.genesis import parse_genesis
 from node.gossip import encode_batches
+from node.journalling import PoolJournal
+from node.mempool.journal import Journal
 from node.p2p import Channel, Offence
 from node.rpc.dispatch import Dispatcher, all_methods
 from node.rpc.settings import RpcConfig
 from node.rules import RuleBook
 from node.service import Validator
 from node.storage import Store
+from tests.execution.signing import signed
 from tests.node.private_street import Street, decoded
-from tests.node.samples import node_key, sample_genesis, seed
+from tests.node.samples import account_key, node_key, sample_genesis, seed
 from tests.node.test_intake import GOOD, MOST, wrong
 
 PEER = bytes(node_key(1).verify_key)
@@ -118,3 +122,23 @@ def test_a_batch_of_wrong_proofs_does_not_hold_up_the_loop(validator: Validator)
     assert len(checked) == MOST
     assert set(said[MOST:]) == {"too many wrong proofs: try again later"}
     assert turns >= len(said)
+
+
+def test_what_a_client_sent_is_in_the_pool_again_after_a_restart(validator: Validator) -> None:
+    raw = signed(account_key("household 0"), 2, gas=60_000)
+    path = validator._config.directory / validator._config.pool.journal
+
+    async def scenario() -> None:
+        await validator._journal.restore(validator._put_back)
+        await validator.submit(raw)
+        await validator._journal.close()
+
+    asyncio.run(scenario())
+    assert Journal(path).read().raws == [raw]
+    tx = validator.mempool.get(keccak(raw))
+    assert tx is not None
+    validator.mempool.drop(tx)
+    Journal(path).rewrite([raw, b"nothing of ours"])
+    again = PoolJournal(path, validator.mempool.local)
+    assert asyncio.run(again.restore(validator._put_back)) == 1
+    assert [each.raw for each in validator.mempool.local()] == [raw]
