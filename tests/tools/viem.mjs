@@ -227,4 +227,26 @@ await check("state and block overrides", async () => {
   assert.equal(BigInt(data), 1_000_000n);
 });
 
+await check("createAccessList", async () => {
+  const made = await client.createAccessList({
+    account: account.address, to: probe.address, data: "0x8381f58a", // number()
+  });
+  assert.deepEqual(made.accessList, [{ address: probe.address.toLowerCase(), storageKeys: [`0x${"00".repeat(32)}`] }]);
+  assert.ok(made.gasUsed > 21_000n);
+});
+
+await check("simulateBlocks and simulateCalls", async () => {
+  const head = await client.getBlockNumber();
+  const call = (number) => ({ ...probe, functionName: "set", args: [number, "simulated"], account: account.address });
+  const blocks = await client.simulateBlocks({
+    blocks: [{ calls: [call(51n), call(2_000n)] }, { blockOverrides: { number: head + 5n }, calls: [call(52n)] }],
+  });
+  assert.deepEqual(blocks.at(-1).number, head + 5n);
+  assert.deepEqual(blocks[0].calls.map((one) => one.status), ["success", "failure"]);
+  assert.equal(blocks.at(-1).calls[0].result, 51n); // what the block before it left
+  const { results } = await client.simulateCalls({ account: account.address, calls: [call(53n)] });
+  assert.equal(results[0].result, 44n);
+  assert.equal(await client.readContract({ ...probe, functionName: "number" }), 44n);
+});
+
 finish();
