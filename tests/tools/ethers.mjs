@@ -206,7 +206,7 @@ await check("EIP-712", async () => {
 });
 
 await check("what this chain refuses: a stranger, a creation with value", async () => {
-  const endowed = new ContractFactory(abi, bytecode, owner).deploy(7, { value: 5n });
+  const endowed = new ContractFactory(abi, bytecode, owner).deploy(7, { value: 5n, gasLimit: 500_000 });
   assert.match((await refused(endowed)).message, /a contract creation carries no value on this chain/);
   const stranger = Wallet.createRandom().connect(provider);
   const error = await refused(stranger.sendTransaction({ to: other.address, gasLimit: 21_000n }));

@@ -82,7 +82,14 @@ def test_cast_sends_every_type_and_reads_it_back(foundry: Foundry) -> None:
         assert foundry.cast("call", foundry.counter, "number()(uint256)") == str(number)
         assert foundry.json("block", str(int(sent["blockNumber"], 16)))["transactions"] == [hash_]
         (log,) = foundry.json(
-            *("logs", "--from-block", str(int(sent["blockNumber"], 16)), "--address", foundry.counter, "Set(uint256 indexed)")
+            *(
+                "logs",
+                "--from-block",
+                str(int(sent["blockNumber"], 16)),
+                "--address",
+                foundry.counter,
+                "Set(uint256 indexed)",
+            )
         )
         assert int(log["topics"][1], 16) == number
 
@@ -96,7 +103,9 @@ def test_cast_reads_the_chain(foundry: Foundry) -> None:
     assert 21_000 < int(foundry.cast("estimate", foundry.counter, "set(uint256)", "5", "--from", SENDER)) < 100_000
     proof = json.loads(foundry.cast("proof", foundry.counter, SLOT))
     number = int(foundry.cast("call", foundry.counter, "number()(uint256)"))
-    assert int(proof["storageProof"][0]["value"], 16) == number == int(foundry.cast("storage", foundry.counter, SLOT), 16)
+    assert (
+        int(proof["storageProof"][0]["value"], 16) == number == int(foundry.cast("storage", foundry.counter, SLOT), 16)
+    )
     listed = foundry.json("access-list", foundry.counter, "set(uint256)", "5", "--from", SENDER)
     assert listed["accessList"][0]["address"].lower() == foundry.counter.lower()
 

@@ -236,14 +236,15 @@ await check("createAccessList", async () => {
 });
 
 await check("simulateBlocks and simulateCalls", async () => {
-  const head = await client.getBlockNumber();
-  const call = (number) => ({ ...probe, functionName: "set", args: [number, "simulated"], account: account.address });
+  const head = await client.getBlock();
+  const call = (number) => ({ to: probe.address, abi, functionName: "set", args: [number, "simulated"], account: account.address });
   const blocks = await client.simulateBlocks({
-    blocks: [{ calls: [call(51n), call(2_000n)] }, { blockOverrides: { number: head + 5n }, calls: [call(52n)] }],
+    blocks: [{ calls: [call(51n), call(2_000n)] }, { blockOverrides: { time: head.timestamp + 60n }, calls: [call(52n)] }],
   });
-  assert.deepEqual(blocks.at(-1).number, head + 5n);
+  assert.equal(blocks[1].timestamp, head.timestamp + 60n);
+  assert.equal(blocks[1].parentHash, blocks[0].hash);
   assert.deepEqual(blocks[0].calls.map((one) => one.status), ["success", "failure"]);
-  assert.equal(blocks.at(-1).calls[0].result, 51n); // what the block before it left
+  assert.equal(blocks[1].calls[0].result, 51n); // what the block before it left
   const { results } = await client.simulateCalls({ account: account.address, calls: [call(53n)] });
   assert.equal(results[0].result, 44n);
   assert.equal(await client.readContract({ ...probe, functionName: "number" }), 44n);
