@@ -29,7 +29,7 @@ from tests.node.samples import account_key, address_of
 from tests.rpc.harness import RunningNode
 from tests.rpc.test_logs import EMITTER_INIT
 
-EXAMPLES = int(os.environ.get("GRIDPACT_FUZZ_EXAMPLES", "25"))
+EXAMPLES = int(os.environ.get("GRIDPACT_FUZZ_EXAMPLES", "20"))
 SEED = int(os.environ.get("GRIDPACT_FUZZ_SEED", "0"))
 MAX_ANSWER_S = 45.0  # for one request of every method: a message's own limit, and a busy machine
 DOCUMENT: Any = json.loads(json.dumps(openrpc_document(all_methods())))

@@ -100,7 +100,7 @@ plausible = st.sampled_from(
 )
 
 
-@relaxed
+@settings(relaxed, max_examples=80)  # test_bad_input.py has the longer form, over HTTP
 @given(calls=_arguments(plausible))
 def test_plausible_arguments_over_a_websocket(node: RunningNode, calls: list[tuple[str, list[Any]]]) -> None:
     batch = [{"jsonrpc": "2.0", "id": i, "method": m, "params": p} for i, (m, p) in enumerate(calls)]

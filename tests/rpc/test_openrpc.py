@@ -138,7 +138,7 @@ def samples(node: RunningNode) -> dict[str, list[Any]]:
     ref = "#/components/schemas/"
     return {
         ref + "address": [sender, contract, "0x" + "77" * 20],
-        ref + "hash32": [*hashes, *waiting, block, "0x" + "77" * 32],
+        ref + "hash32": [block, *hashes, *waiting, "0x" + "77" * 32],
         ref + "uint64": ["0x0", "0x1"],
         ref + "slot": ["0x0"],
         ref + "bytes": ["0x1234"],
@@ -172,7 +172,7 @@ def _choices(parameter: Parameter, samples: dict[str, list[Any]]) -> list[Any]:
 def _attempts(method: Method, samples: dict[str, list[Any]]) -> list[list[Any]]:
     rows: list[list[Any]] = [[]]
     for parameter in method.parameters:
-        rows = [[*row, value] for row in rows for value in _choices(parameter, samples)][:60]
+        rows = [[*row, value] for row in rows for value in _choices(parameter, samples)][:24]
     return rows
 
 
