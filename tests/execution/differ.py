@@ -14,7 +14,7 @@ from typing import Any
 
 from node.admission import calldata_floor, intrinsic_gas
 from node.chain.transaction import Transaction, decode_transaction
-from node.execution import CallReverted, Executor, InvalidBlock, Loop, OutOfGasEstimate
+from node.execution import CallFailed, CallReverted, Executor, InvalidBlock, Loop, OutOfGasEstimate
 from node.rules import Rules
 from node.state.trie import list_root
 from tests.execution.generator import (
@@ -174,7 +174,9 @@ def see_estimate(world: World, loop: Loop) -> Observation:
     except CallReverted as error:
         return {"estimate": error.data.hex()}
     except OutOfGasEstimate as error:
-        return {"estimate": str(error).rsplit(":", 1)[0].split(": ")[:2]}
+        return {"estimate": str(error)}
+    except CallFailed as error:
+        return {"estimate": error.error.partition(":")[0]}  # the class; the loops' own words differ
     except Exception as error:  # any: that is what is looked for
         return {"unexpected": repr(error)}
 
