@@ -48,7 +48,7 @@ class Foundry:
 
     def forge(self, *words: str) -> str:
         """Run forge with npm's compiler; return what it printed."""
-        command = [self.binaries / "forge", words[0], "--use", FOLDER / "solc.mjs", *words[1:]]
+        command: list[str | Path] = [self.binaries / "forge", words[0], "--use", FOLDER / "solc.mjs", *words[1:]]
         return run(command, self.project, more={**self.more, "COUNTER": self.counter})
 
 
