@@ -9,7 +9,8 @@ from nacl.signing import SigningKey
 
 from contracts.bindings.consortium_votes import ready_bytes
 from contracts.readiness import Readiness
-from node.asking import NodeUnanswered, ask
+from node.client import NodeClient, NodeUnanswered
+from node.client.target import address_of
 from node.config import NodeConfig
 from node.errors import GridpactError
 from node.genesis import canonical_json, load_genesis
@@ -37,32 +38,27 @@ def show_readiness(
         passphrase_file: opens `key`; None for that of the data directory's key.
 
     Raises:
-        NodeUnanswered: it does not answer.
+        NodeError: it does not answer.
         OtherChain: it serves another genesis file.
         KeyFileError: the node key cannot be opened.
     """
-    target = url or _own_url(config)
+    client = NodeClient(address_of(url, config))
     genesis = load_genesis(config.genesis)
-    found = ask(target, "grid_genesis")
+    found = client.ask("grid_genesis")
     if not isinstance(found, dict) or canonical_json(found) != canonical_json(genesis.content):
-        raise OtherChain(target, str(config.genesis))
-    _, genesis_hash = _block(target, "0x0")
-    height, block_hash = _block(target, "latest")
+        raise OtherChain(client.url, str(config.genesis))
+    _, genesis_hash = _block(client, "0x0")
+    height, block_hash = _block(client, "latest")
     seed = load_key(key or config.key, read_passphrase(passphrase_file or config.passphrase_file))
     message = ready_bytes(genesis.chain_id, genesis_hash, height, block_hash)
     return Readiness(height, bytes(SigningKey(seed).sign(message).signature))
 
 
-def _own_url(config: NodeConfig) -> str:
-    host, port = config.rpc_listen
-    return f"http://{'127.0.0.1' if host in ('0.0.0.0', '') else host}:{port}"
-
-
-def _block(url: str, which: str) -> tuple[int, bytes]:
-    block = ask(url, "eth_getBlockByNumber", which, False)
+def _block(client: NodeClient, which: str) -> tuple[int, bytes]:
+    block = client.ask("eth_getBlockByNumber", which, False)
 
     def malformed() -> NodeUnanswered:
-        return NodeUnanswered(url, f"block {which} is {str(block)[:100]}")
+        return NodeUnanswered(client.url, f"block {which} is {str(block)[:100]}")
 
     if not isinstance(block, Mapping) or not isinstance(block.get("hash"), str):
         raise malformed()

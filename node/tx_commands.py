@@ -9,8 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
-from node.asking import DEFAULT_RPC, ask
 from node.chain.address import checksummed
+from node.client import DEFAULT_RPC, NodeClient
 from node.parsing import ConfigError
 
 app = typer.Typer(help="Transactions: why one is stuck, what it is, what waits; send one.", no_args_is_help=True)
@@ -42,10 +42,10 @@ def why(
     Example: gridpact tx why 0x5e8c9752a8dba05e4cc859f093dbe1d013e149bd8a8894a4fc4fd463d3681a85
     """
     if _HASH.fullmatch(what):
-        found = ask(rpc, "grid_explainTransaction", what)
+        found = NodeClient(rpc).ask("grid_explainTransaction", what)
         subject = f"transaction {what}"
     elif _ADDRESS.fullmatch(what):
-        found = ask(rpc, "grid_explainSender", what)
+        found = NodeClient(rpc).ask("grid_explainSender", what)
         subject = f"account {checksummed(bytes.fromhex(what[2:]))}"
     else:
         raise ConfigError("command line", "HASH|ADDRESS", f"0x and 64 or 40 hexadecimal digits, found {what!r}")
@@ -70,8 +70,8 @@ def show(transaction_hash: Hash, rpc: Rpc = DEFAULT_RPC, as_json: AsJson = False
     """
     if not _HASH.fullmatch(transaction_hash):
         raise ConfigError("command line", "HASH", f"0x and 64 hexadecimal digits, found {transaction_hash!r}")
-    found = ask(rpc, "eth_getTransactionByHash", transaction_hash)
-    receipt = None if found is None else ask(rpc, "eth_getTransactionReceipt", transaction_hash)
+    found = NodeClient(rpc).ask("eth_getTransactionByHash", transaction_hash)
+    receipt = None if found is None else NodeClient(rpc).ask("eth_getTransactionReceipt", transaction_hash)
     if as_json:
         typer.echo(json.dumps({"transaction": found, "receipt": receipt}, indent=2))
     elif found is None:
@@ -108,11 +108,11 @@ def list_pool(
     Example: gridpact tx list --rpc http://127.0.0.1:8545
     """
     if account is None:
-        found = ask(rpc, "txpool_content")
+        found = NodeClient(rpc).ask("txpool_content")
     elif _ADDRESS.fullmatch(account):
         found = {
             part: {account: entries} if entries else {}
-            for part, entries in ask(rpc, "txpool_contentFrom", account).items()
+            for part, entries in NodeClient(rpc).ask("txpool_contentFrom", account).items()
         }
     else:
         raise ConfigError("command line", "--account", f"0x and 40 hexadecimal digits, found {account!r}")
@@ -139,5 +139,5 @@ def send(
     """
     if not _RAW.fullmatch(raw):
         raise ConfigError("command line", "RAW", "a signed transaction as 0x and hexadecimal digits")
-    sent = ask(rpc, "eth_sendRawTransaction", raw)
+    sent = NodeClient(rpc).ask("eth_sendRawTransaction", raw)
     typer.echo(json.dumps({"hash": sent}) if as_json else sent)

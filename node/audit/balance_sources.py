@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import urllib.request
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,50 +21,40 @@ from node.application import make_block_0
 from node.audit.balance import Logged, Street, street_of
 from node.chain.receipt import bloom_bits
 from node.chain.transaction import decode_transaction
+from node.client import NodeClient, NodeUnanswered
 from node.config import DATABASE_NAME
-from node.errors import GridpactError
 from node.genesis import Genesis, load_genesis, parse_genesis
 from node.parsing import ConfigError
 from node.rules import RuleBook
 from node.storage import Store, View
 
-TIMEOUT_S = 20.0
 MAX_LOG_RANGE = 10_000  # blocks of one query: fewer than any node refuses
-MAX_BATCH = 100
 _OF_WINDOW = (WindowClosed, PartGiven, BalanceOpened, FeederAttested)
 _BLOOM_BITS = bloom_bits(SEALED_METERS)
-
-
-class NodeAnswer(GridpactError):
-    """A node does not answer, or not what was asked for."""
-
-    def __init__(self, url: str, reason: str) -> None:
-        super().__init__(f"node {url}: expected an answer ({reason})")
-        self.url = url
 
 
 class RpcSource:
     """A node, by its public RPC; what it says is believed."""
 
-    def __init__(self, url: str) -> None:
-        self._url = url
+    def __init__(self, client: NodeClient) -> None:
+        self._client = client
 
     def genesis(self) -> dict[str, Any]:
         """Return the genesis file as the node tells it.
 
         Raises:
-            NodeAnswer: there is no answer.
+            NodeError: there is no answer.
         """
-        (found,) = self._ask([("grid_genesis", [])])
+        found = self._client.ask("grid_genesis")
         if not isinstance(found, dict):
-            raise NodeAnswer(self._url, "grid_genesis: no table")
+            raise NodeUnanswered(self._client.url, "grid_genesis: no table")
         return found
 
     def logs(self, window: int, quarters: int) -> list[Logged]:
         """Return what the sealed meters logged of a window, and of auditors' appointments, in the chain's order.
 
         Raises:
-            NodeAnswer: there is no answer, or it cannot be read.
+            NodeError: there is no answer, or it cannot be read.
         """
         topic = sealed_meters.INTERFACE.topic
         readings = [_word(quarter) for quarter in range(window * quarters, (window + 1) * quarters)]
@@ -75,21 +63,21 @@ class RpcSource:
             [_hex(topic(SealedAttested)), None, None, readings],
             [[_hex(topic(kind)) for kind in _OF_WINDOW], [_word(window)]],
         ]
-        (head,) = self._ask([("eth_blockNumber", [])])
-        rows = []
-        for first in range(0, int(head, 16) + 1, MAX_LOG_RANGE):
-            bounds = {"fromBlock": hex(first), "toBlock": hex(min(int(head, 16), first + MAX_LOG_RANGE - 1))}
-            queries = [{"address": _hex(SEALED_METERS), "topics": topics, **bounds} for topics in wanted]
-            for found in self._ask([("eth_getLogs", [query]) for query in queries]):
-                rows += found
+        head = self._client.quantity("eth_blockNumber")
+        rows: list[dict[str, Any]] = []
         try:
+            for first in range(0, head + 1, MAX_LOG_RANGE):
+                bounds = {"fromBlock": hex(first), "toBlock": hex(min(head, first + MAX_LOG_RANGE - 1))}
+                queries = [{"address": _hex(SEALED_METERS), "topics": topics, **bounds} for topics in wanted]
+                for found in self._client.ask_all([("eth_getLogs", [query]) for query in queries]):
+                    rows += found
             rows.sort(key=lambda row: (int(row["blockNumber"], 16), int(row["logIndex"], 16)))
             return self._with_transactions(rows)
-        except (KeyError, TypeError, ValueError) as error:
-            raise NodeAnswer(self._url, f"logs: {type(error).__name__}: {error}") from None
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise NodeUnanswered(self._client.url, f"logs: {type(error).__name__}: {error}") from None
 
     def _with_transactions(self, rows: Sequence[dict[str, Any]]) -> list[Logged]:
-        transactions = self._ask([("eth_getTransactionByHash", [row["transactionHash"]]) for row in rows])
+        transactions = self._client.ask_all([("eth_getTransactionByHash", [row["transactionHash"]]) for row in rows])
         found = []
         for row, transaction in zip(rows, transactions, strict=True):
             event = decode_log(SEALED_METERS, [_bytes(each) for each in row["topics"]], _bytes(row["data"]))
@@ -98,43 +86,23 @@ class RpcSource:
                 found.append(Logged(event, _bytes(transaction["from"]), to, _bytes(transaction["input"])))
         return found
 
-    def _ask(self, requests: Sequence[tuple[str, list[Any]]]) -> list[Any]:
-        return [
-            answer
-            for first in range(0, len(requests), MAX_BATCH)
-            for answer in self._ask_some(requests[first : first + MAX_BATCH])
-        ]
 
-    def _ask_some(self, requests: Sequence[tuple[str, list[Any]]]) -> list[Any]:
-        rows = [
-            {"jsonrpc": "2.0", "id": number, "method": method, "params": params}
-            for number, (method, params) in enumerate(requests)
-        ]
-        request = urllib.request.Request(self._url, json.dumps(rows).encode(), {"Content-Type": "application/json"})
-        try:
-            with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:
-                answers = sorted(json.load(answer), key=lambda row: int(row["id"]))
-            return [row["result"] for _, row in zip(requests, answers, strict=True)]
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise NodeAnswer(self._url, f"{type(error).__name__}: {error}") from None
-
-
-def from_node(url: str, genesis: Path | None, window: int) -> tuple[Street, list[Logged]]:
+def from_node(client: NodeClient, genesis: Path | None, window: int) -> tuple[Street, list[Logged]]:
     """Return what the genesis file says of sealed meters, and their logs that matter for a window.
 
     Args:
-        url: of a node's RPC.
+        client: asks the node.
         genesis: the file to trust; None for what the node tells.
         window: which.
 
     Raises:
-        NodeAnswer, ConfigError: there is no answer, it is of another chain, or of one without sealed meters.
+        NodeError, ConfigError: there is no answer, it is of another chain, or of one without sealed meters.
     """
-    source = RpcSource(url)
-    parsed = parse_genesis(source.genesis(), url)
+    source = RpcSource(client)
+    parsed = parse_genesis(source.genesis(), client.url)
     if genesis is not None and load_genesis(genesis).file_hash != parsed.file_hash:
-        raise ConfigError(genesis, "", f"the genesis file of the chain of {url}, but that has another one")
-    street = _street(parsed, url)
+        raise ConfigError(genesis, "", f"the genesis file of the chain of {client.url}, but that has another one")
+    street = _street(parsed, client.url)
     return street, source.logs(window, street.quarters)
 
 

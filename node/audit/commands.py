@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from node.audit.launch import audit_in_child
+from node.client import NodeClient
 from node.config import DATABASE_NAME
 from node.operations.progress import progress_bar
 from node.parsing import ConfigError, parse_hex
@@ -88,7 +89,8 @@ def verify_command(
             )
         from node.audit.remote import audit_remote
 
-        report = audit_remote(str(rpc), genesis, checkpoints=checkpoints, parents=parents, execute=execute, quiet=json_)
+        client = NodeClient(str(rpc))
+        report = audit_remote(client, genesis, checkpoints=checkpoints, parents=parents, execute=execute, quiet=json_)
     if json_:
         typer.echo(json.dumps(report.as_json(), indent=2))
     else:
@@ -206,7 +208,7 @@ def balance_command(
     if (data is None) == (rpc is None):
         raise ConfigError("command line", "DATA", "either a data directory or --rpc URL")
     try:
-        street, logs = from_directory(data, genesis) if data else from_node(str(rpc), genesis, window)
+        street, logs = from_directory(data, genesis) if data else from_node(NodeClient(str(rpc)), genesis, window)
     except CorruptValue as error:
         typer.echo(f"balance: FAILED window {window}: {error}")
         raise typer.Exit(1) from None

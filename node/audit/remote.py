@@ -8,10 +8,11 @@ from pathlib import Path
 
 from node.audit.launch import audit_in_child
 from node.audit.report import AuditReport, Counts, Offence
+from node.client import NodeClient
 from node.config import DATABASE_NAME
 from node.creation import create_database
 from node.genesis import load_genesis
-from node.operations.blocks import BadBlock, Remote
+from node.operations.blocks import BadBlock, remote_blocks
 from node.operations.database import open_database
 from node.operations.importing import import_blocks
 from node.operations.progress import progress_bar
@@ -19,7 +20,7 @@ from node.parsing import ConfigError
 
 
 def audit_remote(
-    url: str,
+    client: NodeClient,
     genesis_file: Path,
     *,
     checkpoints: Mapping[int, bytes],
@@ -32,29 +33,30 @@ def audit_remote(
     Every certificate is verified and every block executed on the way; the first that does not hold is the offence.
 
     Args:
-        url: of the node's RPC; nothing that it says is believed.
+        client: asks the node; nothing that it says is believed.
         genesis_file: is trusted.
         checkpoints, parents, execute: as in `node.audit.launch.Order`.
         quiet: whether no progress bars are shown.
 
     Raises:
-        NoAnswer: the node does not answer, or does not give all blocks.
+        NodeError: the node does not answer, or does not give all blocks.
         GridpactError: the genesis file cannot be used.
     """
     genesis = load_genesis(genesis_file)
-    remote = Remote(url)
     with tempfile.TemporaryDirectory(prefix="gridpact-audit-") as folder:
         database = Path(folder) / DATABASE_NAME
         genesis_hash = create_database(database, genesis, parents[0][0].parent if parents else None)
-        block_0 = remote.ask("eth_getBlockByNumber", "0x0", False)
+        block_0 = client.ask("eth_getBlockByNumber", "0x0", False)
         found = block_0.get("hash") if isinstance(block_0, dict) else None
         if found != "0x" + genesis_hash.hex():
-            raise ConfigError(genesis_file, "", f"the genesis file of the chain of {url}, whose block 0 is {found}")
-        last = remote.quantity("eth_blockNumber")
+            raise ConfigError(
+                genesis_file, "", f"the genesis file of the chain of {client.url}, whose block 0 is {found}"
+            )
+        last = client.quantity("eth_blockNumber")
         store, domain = open_database(database, genesis, readonly=False)
         try:
             with progress_bar("fetch and execute", last, quiet=quiet) as advance:
-                blocks = remote.blocks(1, last)
+                blocks = remote_blocks(client, 1, last)
                 done = import_blocks(store, genesis, domain, blocks, reached=lambda height: advance(height, None))
             with store.read() as view:
                 head_hash = view.head.hash

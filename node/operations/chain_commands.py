@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from node.client import NodeClient
 from node.parsing import ConfigError
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
@@ -42,7 +43,9 @@ def export_command(
         if data is not None and rpc is None:
             head, size = export_directory(data, out, first=from_, last=to, compressed=compressed, advance=advance)
         elif rpc is not None and data is None:
-            head, size = export_remote(rpc, out, first=from_, last=to, compressed=compressed, advance=advance)
+            head, size = export_remote(
+                NodeClient(rpc), out, first=from_, last=to, compressed=compressed, advance=advance
+            )
         else:
             raise ConfigError("command line", "--data", "either a data directory or --rpc URL")
     if json_:

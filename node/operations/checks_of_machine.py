@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 
+from node.client import NodeClient, NodeError
 from node.clock import ChainClock, wall_ms
-from node.operations.blocks import NoAnswer, Remote
 from node.operations.doctor import Check, Finding, Patient, fail, ok, warn
 from node.rules import RuleBook
 from node.versions import versions
@@ -110,9 +110,9 @@ def _clock(patient: Patient) -> Iterator[Finding]:
     told = 0
     for url in patient.config.sync_urls:
         try:
-            theirs = Remote(url, DIAL_S).ask("grid_status")
+            theirs = NodeClient(url, DIAL_S).ask("grid_status")
             skew_s = (int(theirs["chainTime"], 16) - clock.now_s()) / scale
-        except (NoAnswer, KeyError, TypeError, ValueError):
+        except (NodeError, KeyError, TypeError, ValueError):
             continue
         told += 1
         if abs(skew_s) > MAX_SKEW_S:

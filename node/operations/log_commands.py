@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from node.config import CONFIG_NAME, load_config
+from node.config import CONFIG_NAME
 from node.log import COMPONENTS, LEVELS
 from node.parsing import ConfigError
 
@@ -37,19 +37,16 @@ def log_level(
 
     Example: gridpact node log-level consensus debug --config house/node.toml
     """
-    from node.operations.blocks import Remote
-    from node.operations.credential import credential
-    from node.operations.look import LOOK_S, rpc_of
+    from node.client.target import client_of
 
     if component is not None and component not in (EVERY, *COMPONENTS):
         raise ConfigError("command line", "COMPONENT", f"{EVERY}, or one of {', '.join(COMPONENTS)}")
     if (component is None) != (level is None) or level not in (None, *LEVELS):
         raise ConfigError("command line", "LEVEL", f"one of {', '.join(LEVELS)} behind a component")
-    settings = load_config(config)
-    remote = Remote(rpc_of(None, config), LOOK_S, credential(settings, "admin"))
+    client = client_of(None, config, None, "admin")
     if component is not None:
-        remote.ask("admin_changeLogLevel", level, [] if component == EVERY else [component])
-    levels = remote.ask("admin_logLevels")
+        client.ask("admin_changeLogLevel", level, [] if component == EVERY else [component])
+    levels = client.ask("admin_logLevels")
     if json_:
         typer.echo(json.dumps(levels))
         return

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
-from node.config import CONFIG_NAME, load_config
-from node.operations.blocks import NoAnswer, Remote
-from node.parsing import ConfigError
+from node.client import NodeClient, NodeUnanswered
 
-DEFAULT_RPC = "http://127.0.0.1:8545"
-LOOK_S = 10.0
+NAMESPACES = ("grid", "eth", "web3")  # that looking asks for
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,42 +61,24 @@ class Status:
         ]
 
 
-def rpc_of(rpc: str | None, config: Path | None) -> str:
-    """Return the address to ask: the one given, else that of a configuration, else Ethereum's usual one.
-
-    Raises:
-        ConfigError: no address, or the configuration cannot be used.
-    """
-    if rpc is not None:
-        if not rpc.startswith(("http://", "https://")):
-            raise ConfigError("command line", "--rpc", f"http://HOST:PORT, found {rpc!r}")
-        return rpc.rstrip("/")
-    if config is None and not Path(CONFIG_NAME).exists():
-        return DEFAULT_RPC
-    host, port = load_config(config or Path(CONFIG_NAME)).rpc_listen
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
-def look(url: str) -> tuple[Status, list[PeerRow]]:
+def look(client: NodeClient) -> tuple[Status, list[PeerRow]]:
     """Return how a node and its peers are doing.
 
     Raises:
-        NoAnswer: it does not answer, or not as a gridpact node does.
+        NodeError: it does not answer, or not as a gridpact node does.
     """
-    remote = Remote(url, LOOK_S)
-    told = remote.ask("grid_status")
+    told = client.ask("grid_status")
     try:
-        return _status(remote, told), _peers(told)
+        return _status(client, told), _peers(told)
     except (KeyError, TypeError, ValueError) as error:
-        raise NoAnswer(url, f"its status cannot be read ({type(error).__name__}: {error})") from None
+        raise NodeUnanswered(client.url, f"its status cannot be read ({type(error).__name__}: {error})") from None
 
 
-def _status(remote: Remote, told: dict[str, Any]) -> Status:
+def _status(client: NodeClient, told: dict[str, Any]) -> Status:
     return Status(
-        rpc=remote.url,
-        client=str(remote.ask("web3_clientVersion")),
-        chain_id=remote.quantity("eth_chainId"),
+        rpc=client.url,
+        client=str(client.ask("web3_clientVersion")),
+        chain_id=client.quantity("eth_chainId"),
         node_key=str(told["nodeKey"]),
         height=int(told["height"], 16),
         hash=str(told["hash"]),

@@ -8,12 +8,9 @@ from typing import Annotated
 
 import typer
 
+from node.client.target import ConfigOption, RpcOption, client_of
 from node.config import CONFIG_NAME
 
-RpcOption = Annotated[str | None, typer.Option(help="The node's RPC, http://HOST:PORT; else that of --config.")]
-ConfigOption = Annotated[
-    Path | None, typer.Option(help="The node.toml that says where the RPC is; else the one here, else port 8545.")
-]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
@@ -29,9 +26,9 @@ def status_command(rpc: RpcOption = None, config: ConfigOption = None, json_: Js
 
     Example: gridpact node status --rpc http://127.0.0.1:8545
     """
-    from node.operations.look import as_json, look, rpc_of
+    from node.operations.look import NAMESPACES, as_json, look
 
-    status, _ = look(rpc_of(rpc, config))
+    status, _ = look(client_of(rpc, config, None, *NAMESPACES))
     if json_:
         typer.echo(json.dumps(as_json(status), indent=2))
         return
@@ -44,9 +41,9 @@ def peers_command(rpc: RpcOption = None, config: ConfigOption = None, json_: Jso
 
     Example: gridpact node peers --rpc http://127.0.0.1:8545
     """
-    from node.operations.look import as_json, look, rpc_of
+    from node.operations.look import NAMESPACES, as_json, look
 
-    _, peers = look(rpc_of(rpc, config))
+    _, peers = look(client_of(rpc, config, None, *NAMESPACES))
     if json_:
         typer.echo(json.dumps([as_json(peer) for peer in peers], indent=2))
         return

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from node.client import NodeClient, NodeUnanswered
 from node.config import CONFIG_NAME, DATABASE_NAME, WAL_NAME, load_config
 from node.execution import Loop
 from node.genesis import load_genesis
-from node.operations.blocks import Block, NoAnswer, Remote, stored_blocks
+from node.operations.blocks import Block, remote_blocks, stored_blocks
 from node.operations.database import open_database
 from node.operations.importing import Imported, import_blocks
 from node.operations.progress import Advance, unheard
@@ -54,7 +55,7 @@ def export_directory(
 
 
 def export_remote(
-    url: str,
+    client: NodeClient,
     out: Path,
     *,
     first: int | None = None,
@@ -63,15 +64,14 @@ def export_remote(
     advance: Advance = unheard,
 ) -> tuple[StreamHead, int]:
     """Write certified blocks that a node's RPC gives to a file, as `export_directory`; nothing of them is verified."""
-    remote = Remote(url)
-    start, end = _heights(first, last, 1, remote.quantity("eth_blockNumber"), url)
-    block_0 = remote.ask("eth_getBlockByNumber", "0x0", False)
+    start, end = _heights(first, last, 1, client.quantity("eth_blockNumber"), client.url)
+    block_0 = client.ask("eth_getBlockByNumber", "0x0", False)
     try:
         genesis_hash = bytes.fromhex(block_0["hash"].removeprefix("0x"))
     except (KeyError, TypeError, ValueError, AttributeError):
-        raise NoAnswer(url, "it gives no block 0") from None
-    head = StreamHead(remote.quantity("eth_chainId"), genesis_hash, start, end)
-    blocks = _counted(remote.blocks(start, end), head, advance)
+        raise NodeUnanswered(client.url, "it gives no block 0") from None
+    head = StreamHead(client.quantity("eth_chainId"), genesis_hash, start, end)
+    blocks = _counted(remote_blocks(client, start, end), head, advance)
     return head, write_stream(out, head, blocks, compressed=compressed)
 
 

@@ -26,8 +26,9 @@ from contracts.bindings.sealed_meters import (
 )
 from contracts.system import MARKET, SEALED_METERS
 from node.audit.balance import BalanceReport, Logged, Street, check_balance
-from node.audit.balance_sources import NodeAnswer, database_logs, from_directory, from_node
+from node.audit.balance_sources import database_logs, from_directory, from_node
 from node.cli import app
+from node.client import NodeClient, NodeUnanswered
 from node.config import DATABASE_NAME
 from node.parsing import ConfigError
 from privacy.auditors import Ciphertext, decrypt_partially, encrypt, prove_same_amount
@@ -165,7 +166,7 @@ def test_a_window_that_is_not_opened_says_so(found: tuple[Street, list[Logged]])
 
 
 def test_a_node_tells_the_same_as_the_directory(node: RunningNode, found: tuple[Street, list[Logged]]) -> None:
-    street, logs = from_node(node.url, None, 0)
+    street, logs = from_node(NodeClient(node.url), None, 0)
     assert street == found[0]
     quarters = {type(entry.event): entry for entry in logs}
     assert set(quarters) == {SealedAttested, WindowClosed, PartGiven, BalanceOpened, FeederAttested}
@@ -358,7 +359,7 @@ def test_the_command_wants_one_source_of_that_chain(node: RunningNode, directory
         run("--window", "0", "--rpc", node.url, "--genesis", str(other))
     with pytest.raises(ConfigError, match="no sealed meters"):
         run("--window", "0", str(directory), "--genesis", str(other))
-    with pytest.raises(NodeAnswer):
+    with pytest.raises(NodeUnanswered):
         run("--window", "0", "--rpc", "http://127.0.0.1:9")
 
 

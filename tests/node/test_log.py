@@ -18,12 +18,12 @@ import pytest
 from typer.testing import CliRunner
 
 from node.application import make_genesis
+from node.client.credential import credential
 from node.commands import app
 from node.config import CONFIG_NAME, DATABASE_NAME, load_config, render_config
 from node.genesis import parse_genesis
 from node.keys import SCRYPT_LIGHT, save_key
 from node.log import COMPONENTS, configure, effective_levels
-from node.operations.credential import credential
 from node.parsing import ConfigError
 from node.rpc.access import Access
 from node.rpc.settings import OPEN_NAMESPACES, RpcConfig

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from contracts.bindings.consortium_votes import ready_bytes
 from contracts.readiness import InvalidToken, Readiness, parse_token
-from node.asking import NodeUnanswered
+from node.client import NodeUnanswered
 from node.commands import app
 from node.config import CONFIG_NAME, load_config, render_config
 from node.keys import SCRYPT_LIGHT, node_key_of, save_key

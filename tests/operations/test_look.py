@@ -9,12 +9,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from node.client import NodeClient, NodeUnanswered
+from node.client.target import client_of
 from node.commands import app
 from node.config import render_config
 from node.errors import GridpactError
-from node.operations.blocks import Remote
-from node.operations.look import rpc_of
-from node.parsing import ConfigError
 from tests.rpc.harness import RunningNode
 
 
@@ -62,20 +61,20 @@ def test_who_does_not_answer_or_is_no_node_is_an_error(node: RunningNode, monkey
     code, output = run("status", "--rpc", "http://127.0.0.1:9")
     assert code == 2
     assert "no answer to grid_status" in output
-    monkeypatch.setattr(Remote, "ask", lambda self, method, *params: {"height": 7})
+    monkeypatch.setattr(NodeClient, "ask", lambda self, method, *params: {"height": 7})
     assert run("peers", "--rpc", node.url)[0] == 2
-    monkeypatch.setattr(Remote, "quantity", lambda self, method, *params: 1)
+    monkeypatch.setattr(NodeClient, "quantity", lambda self, method, *params: 1)
     assert "its status cannot be read (KeyError: 'nodeKey')" in run("status", "--rpc", node.url)[1]
 
 
 def test_the_address_is_that_of_the_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert rpc_of(None, None) == "http://127.0.0.1:8545"
+    assert client_of(None).url == "http://127.0.0.1:8545"
     text = render_config(
         genesis="genesis.json", key="k", passphrase_file="", p2p_listen="127.0.0.1:0", rpc_listen="0.0.0.0:9545"
     )
     (tmp_path / "node.toml").write_text(text)
-    assert rpc_of(None, None) == "http://127.0.0.1:9545"
-    assert rpc_of("http://there:1/", None) == "http://there:1"
-    with pytest.raises(ConfigError, match="--rpc"):
-        rpc_of("there:1", None)
+    assert client_of(None).url == "http://127.0.0.1:9545"
+    assert client_of("http://there:1/").url == "http://there:1"
+    with pytest.raises(NodeUnanswered, match="http://"):
+        client_of("there:1")

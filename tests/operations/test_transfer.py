@@ -22,14 +22,15 @@ from node.audit.launch import Order
 from node.audit.verify import Auditor
 from node.chain import rlp
 from node.chain.assembly import decode_body, encode_body
+from node.client import NodeClient
 from node.commands import app
 from node.config import CONFIG_NAME, DATABASE_NAME, WAL_NAME, render_config
 from node.creation import create_database
 from node.driver.wal import WriteAheadLog
 from node.errors import GridpactError
 from node.genesis import load_genesis
-from node.operations import transfer
-from node.operations.blocks import Block, Remote
+from node.operations import blocks, transfer
+from node.operations.blocks import Block
 from node.operations.stream import StreamHead, open_stream, write_stream
 from node.restore import is_marked
 from tests.audit.street import HEAD, Street, certify, fill
@@ -246,19 +247,19 @@ def test_a_running_node_is_audited_over_rpc_like_a_directory(
 
 def test_a_node_that_lies_over_rpc_is_found_out(node: RunningNode, monkeypatch: pytest.MonkeyPatch) -> None:
     genesis = node.backend.chain.path.parent / "genesis.json"
-    honest = Remote._range
+    honest = blocks.certified_range
 
-    def lying(remote: Remote, first: int) -> list[Any]:
-        rows = honest(remote, first)
+    def lying(client: NodeClient, first: int) -> list[Any]:
+        rows = honest(client, first)
         rows[1]["certificate"] = rows[0]["certificate"]
         return rows
 
     with monkeypatch.context() as patched:
-        patched.setattr(Remote, "_range", lying)
+        patched.setattr(blocks, "certified_range", lying)
         code, output = audit("--rpc", node.url, "--genesis", genesis)
         assert code == 1
         assert output == "audit: FAILED at height 2, chain round, kind certificate: it is for height 1\n"
-        patched.setattr(Remote, "_range", lambda remote, first: [])
+        patched.setattr(blocks, "certified_range", lambda client, first: [])
         code, output = audit("--rpc", node.url, "--genesis", genesis)
         assert code == 2
         assert "it gives no block of height 1, of 3" in output
