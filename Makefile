@@ -36,7 +36,7 @@ test: $(DEV) ## set up and run the tests (no network, under ten minutes)
 test-kill: $(DEV) ## kill -9 of validators and agents during the day, then of all four at once
 	$(BIN)/pytest -m kill $(ARGS)
 
-test-tools: $(DEV) ## ethers, viem, Foundry, Hardhat and Caliper against four validators (needs node and npm)
+test-tools: $(DEV) ## ethers, viem, web3.py, Foundry, Hardhat and Caliper against four validators (needs node and npm)
 	$(BIN)/pytest -n0 -m tools $(ARGS)
 
 test-tamper: $(DEV) ## flip a byte of every kind of stored value: the audit names it

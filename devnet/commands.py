@@ -16,7 +16,7 @@ from rich.console import Console
 from agents.errors import AgentError
 from devnet import private_day
 from devnet.accounts import MNEMONIC
-from devnet.layout import MAX_RPC_PORT, Options, Place
+from devnet.layout import CHAIN_ID, MAX_CHAIN_ID, MAX_RPC_PORT, Options, Place
 from devnet.processes import LOG_FOLDER, DevnetError, log_path, running
 from devnet.report import Report
 from devnet.run import MARKER, Devnet, end, height_of, reset
@@ -53,6 +53,7 @@ def up(
     heartbeat_s: Annotated[
         int, typer.Option(help="Seconds after which an idle chain makes an empty block; 0: never.", min=0, max=3600)
     ] = 0,
+    chain_id: Annotated[int, typer.Option(help="Chain id.", min=1, max=MAX_CHAIN_ID)] = CHAIN_ID,
     tariff: Annotated[str | None, typer.Option(help="shared-connection or public-grid.")] = None,
     rpc_port: Annotated[int, typer.Option(help="RPC port of the first node.", min=1024, max=MAX_RPC_PORT)] = 8545,
     data: DataOption = DATA,
@@ -69,6 +70,7 @@ def up(
         private=private,
         unlock=unlock,
         heartbeat_s=heartbeat_s,
+        chain_id=chain_id,
     )
     plan = load_scenario(find_scenario(scenario or (DEFAULT_PRIVATE if private else DEFAULT)))
     if private and plan.why_open:

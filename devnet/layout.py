@@ -28,6 +28,7 @@ from node.evidence import reporter_account
 from node.keys import ACCOUNT_KIND, NODE_KIND, SCRYPT_LIGHT, account_address, node_key_of, save_key
 
 CHAIN_ID = 20_160_621
+MAX_CHAIN_ID = 2**52  # of a genesis file
 VIEW_TIMEOUT_MS = 3_000
 AGENTS_ABOVE, P2P_ABOVE = 5_000, 10_000  # ports above the RPC port
 MAX_RPC_PORT = 22_000  # so that all ports stay below those that the system hands out itself
@@ -53,6 +54,7 @@ class Options:
         private: whether the street is private even if its scenario does not say so.
         unlock: whether every node signs for the mnemonic's accounts, which needs open accounts.
         heartbeat_s: after how many wall seconds an idle chain makes an empty block; 0: never.
+        chain_id: the chain's id.
     """
 
     rpc_port: int = 8545
@@ -62,6 +64,7 @@ class Options:
     private: bool = False
     unlock: bool = False
     heartbeat_s: int = 0
+    chain_id: int = CHAIN_ID
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +165,7 @@ def write_devnet(place: Place) -> None:
             save_key(_unlocked_key_path(place, index), secret, PASSPHRASE, ACCOUNT_KIND, SCRYPT_LIGHT)
     if place.private:
         _write_key(place.operator / "feeder-key.json", "feeder")
-        for keys in devnet_auditors(CHAIN_ID).keys:
+        for keys in devnet_auditors(place.options.chain_id).keys:
             _write_auditor(place, keys)
     place.genesis.write_text(json.dumps(genesis_content(place), indent=2) + "\n", encoding="utf-8")
 
@@ -224,8 +227,8 @@ def genesis_content(place: Place) -> dict[str, Any]:
     private: dict[str, Any] = {}
     if place.private:
         feeder = account_address(derived_key("feeder"))
-        private = genesis_sections(CHAIN_ID, feeder)
-        vouched[0] += [feeder, *(auditor.account for auditor in devnet_auditors(CHAIN_ID).keys)]
+        private = genesis_sections(options.chain_id, feeder)
+        vouched[0] += [feeder, *(auditor.account for auditor in devnet_auditors(place.options.chain_id).keys)]
     if options.market:
         steps = [list(step) for step in scenario.clock_steps]
         clock = {"wall_start_ms": now_ms + scenario.start_lead_s * 1000, "steps": steps}
@@ -235,7 +238,7 @@ def genesis_content(place: Place) -> dict[str, Any]:
         clock = {"wall_start_ms": zero_s * 1000, "steps": [[0, 1]]}
     return {
         "format": "gridpact-genesis/1",
-        "chain_id": CHAIN_ID,
+        "chain_id": options.chain_id,
         "genesis_time_s": zero_s,
         "clock": clock,
         "rules": {

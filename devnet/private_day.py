@@ -15,7 +15,6 @@ from contracts.bindings import private_market, sealed_meters
 from contracts.bindings.private_market import WindowState
 from contracts.bindings.sealed_meters import Balance
 from devnet.auditors import devnet_auditors
-from devnet.layout import CHAIN_ID
 from devnet.private_report import PrivateDay, make_private_day, print_private_day, read_books
 from devnet.private_street import PrivateChain, opener_of, read_private_chain
 from devnet.processes import DevnetError
@@ -130,7 +129,7 @@ def report(devnet: Devnet, console: Console) -> PrivateDay:
     chain = asyncio.run(_read(devnet, [each.account for each in books]))
     schedule = place.scenario.schedule
     current = int(ChainClock(devnet.genesis()).now_s() - place.scenario.window_zero_s) // schedule["window_length_s"]
-    day = make_private_day(place, chain, books, opener_of(devnet_auditors(CHAIN_ID)), current)
+    day = make_private_day(place, chain, books, opener_of(devnet_auditors(place.options.chain_id)), current)
     print_private_day(console, day)
     return day
 

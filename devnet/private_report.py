@@ -20,7 +20,7 @@ from contracts.bindings.market_types import PRICE_TICK_MICROEUR_PER_KWH
 from contracts.bindings.private_market import OperatorPaid
 from contracts.bindings.shielded_pool import Collected, Deposited, Released, Withdrawn
 from devnet.accounts import derived_key
-from devnet.layout import CHAIN_ID, Place
+from devnet.layout import Place
 from devnet.private_street import (
     Opener,
     PrivateChain,
@@ -212,7 +212,7 @@ def _household(
     opened: Opener,
 ) -> PrivateHousehold:
     windows = range(max(max((each.window for each in sessions.values()), default=0) + 1, place.scenario.windows))
-    own = {window: open_session(books.key, CHAIN_ID, window).address for window in windows}
+    own = {window: open_session(books.key, place.options.chain_id, window).address for window in windows}
     amounts = {note.key: note.amount for note in books.wallet.notes.values()}
     paid = {}  # by settled window: what was locked, less what came back
     for window, account in own.items():

@@ -19,7 +19,7 @@ from agents.configuration import HOUSEHOLD_CONFIG, OPERATOR_CONFIG
 from agents.errors import AgentError
 from agents.journal import JOURNAL_NAME, Started, lines_of
 from devnet.auditors import devnet_auditors
-from devnet.layout import CHAIN_ID, Place, init_command, set_heartbeat, unlock_accounts, write_devnet
+from devnet.layout import Place, init_command, set_heartbeat, unlock_accounts, write_devnet
 from devnet.processes import DevnetError, Processes, check_ports, gridpact, running, stop_all
 from devnet.report import Report, make_report, print_report
 from devnet.street import MarketDay, read_household, read_market, recorded
@@ -138,7 +138,9 @@ class Devnet:
         """Return the words of the command that a process is."""
         place = self.place
         if name == "auditors":
-            configs = [place.auditor(keys.number) / AUDITOR_CONFIG for keys in devnet_auditors(CHAIN_ID).keys]
+            configs = [
+                place.auditor(keys.number) / AUDITOR_CONFIG for keys in devnet_auditors(place.options.chain_id).keys
+            ]
             return ["auditor", "run", *(word for config in configs for word in ("--config", str(config)))]
         if name == "operator":
             return ["household", "operator", "--config", str(place.operator / OPERATOR_CONFIG)]

@@ -57,9 +57,23 @@ class Wallet:
         """
         try:
             message = encode_typed_data(full_message=dict(content))
+            _check_lengths(content["primaryType"], content["message"], content["types"])
         except Exception as error:  # eth_account raises whatever the first wrong value leads to
             raise ValueError(f"{type(error).__name__}: {error}") from None
         return bytes(self._accounts[address].sign_message(message).signature)
+
+
+def _check_lengths(kind: str, value: Any, types: Mapping[str, Any]) -> None:
+    """Raise ValueError for an array of another length than its type says, which eth_account signs all the same."""
+    if kind.endswith("]"):
+        element, _, length = kind[:-1].rpartition("[")
+        if length and len(value) != int(length):
+            raise ValueError(f"Expected {length} items for array type {kind}, got {len(value)} items")
+        for each in value:
+            _check_lengths(element, each, types)
+    elif kind in types and value is not None:
+        for field in types[kind]:
+            _check_lengths(field["type"], value.get(field["name"]), types)
 
 
 def open_wallet(path: Path, keystores: Sequence[Path], passphrase_file: Path | None, rules: Rules) -> Wallet:

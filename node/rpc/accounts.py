@@ -18,7 +18,7 @@ from node.rpc.calls import CallRequest, call_request, run_estimate
 from node.rpc.context import Context
 from node.rpc.errors import INVALID_PARAMS, SERVER_ERROR, InvalidParams, RpcError
 from node.rpc.eth import send_raw_transaction
-from node.rpc.formats import Json, Tag, address, data, field, mapping, number, quantity, text, to_data
+from node.rpc.formats import Json, Tag, address, count, data, field, mapping, number, quantity, text, to_data
 from node.rpc.methods import MethodTable, Parameter
 from node.rpc.render import pending_transaction_json, unsigned_transaction_json
 
@@ -66,7 +66,7 @@ def send_request(value: object, where: str) -> SendRequest:
         raise InvalidParams(f"{where}.nonce", f"at most {MAX_NONCE:#x}", nonce)
     return SendRequest(
         call,
-        _type(field(table, "type", where, number, None), legacy, dynamic, table.get("accessList") is not None),
+        _type(field(table, "type", where, count, None), legacy, dynamic, table.get("accessList") is not None),
         nonce,
         field(table, "chainId", where, quantity, None),
         legacy or dynamic,

@@ -18,6 +18,7 @@ from node.rpc.formats import (
     BlockRef,
     Json,
     address,
+    count,
     data,
     field,
     mapping,
@@ -110,7 +111,7 @@ def call_request(value: object, where: str) -> CallRequest:
         what = "both gasPrice and (maxFeePerGas or maxPriorityFeePerGas) specified"
         raise RpcError(SERVER_ERROR, what)
     price = field(table, "gasPrice", where, quantity, 0)
-    kind = field(table, "type", where, number, 0 if legacy else 2)
+    kind = field(table, "type", where, count, 0 if legacy else 2)
     if kind > 2:
         raise RpcError(SERVER_ERROR, f"transaction type not supported: {kind}")
     return CallRequest(

@@ -221,7 +221,7 @@ SYNCING = named("SyncingStatus", "false, or how far this node has caught up", ei
 TRANSACTION_REQUEST = named("GenericTransaction", "a call, or a transaction to be estimated", request({
     "from": ADDRESS, "to": either(ADDRESS, constant("0x")), "gas": UINT64, "gasPrice": UINT, "maxFeePerGas": UINT,
     "maxPriorityFeePerGas": UINT, "value": UINT, "input": BYTES, "data": BYTES, "nonce": UINT64, "chainId": UINT,
-    "type": UINT64,
+    "type": COUNT,
     "accessList": array(request({"address": ADDRESS, "storageKeys": array(SLOT)}, required=("address",))),
 }))  # fmt: skip
 _ACCOUNT_OVERRIDE = request({

@@ -97,10 +97,11 @@ def test_households_read_their_configuration(place: Place, genesis: Genesis) -> 
 
 
 def test_a_bare_chain_has_no_agents_and_keeps_the_wall_clock(tmp_path: Path) -> None:
-    options = Options(rpc_port=9_000, market=False, open_accounts=True, tariff="public-grid")
+    options = Options(rpc_port=9_000, market=False, open_accounts=True, tariff="public-grid", chain_id=1337)
     place = Place(tmp_path / "devnet", load_scenario(find_scenario("street")), options)
     write_devnet(place)
     genesis = load_genesis(place.genesis)
+    assert genesis.chain_id == 1337
     assert genesis.clock_steps == ((0, 1),)
     assert genesis.wall_start_ms == genesis.genesis_time_s * 1000
     assert genesis.content["rules"]["open_accounts"] is True

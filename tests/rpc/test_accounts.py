@@ -146,6 +146,15 @@ def test_contradictions_are_refused_in_words_that_clients_know(
     assert unlocked.result("eth_getTransactionCount", sender(), "pending") == before
 
 
+def test_a_type_may_be_a_plain_number(unlocked: RunningNode) -> None:
+    """As web3.py's modify_transaction writes it."""
+    sent = unlocked.result("eth_sendTransaction", {"from": sender(), "to": TO, "type": 1, "gasPrice": "0x0"})
+    assert unlocked.result("eth_getTransactionByHash", sent)["type"] == "0x1"
+    assert unlocked.result("eth_call", {"to": TO, "type": 2}, "latest") == "0x"
+    error = unlocked.error("eth_call", {"to": TO, "type": 3}, "latest")
+    assert error == {"code": -32000, "message": "transaction type not supported: 3"}
+
+
 def test_a_signed_transaction_is_not_sent(unlocked: RunningNode) -> None:
     whole = {"from": sender(1), "to": TO, "gas": "0x5208", "gasPrice": "0x0", "nonce": "0x40"}
     signed = fitting(unlocked, "eth_signTransaction", whole)
@@ -170,6 +179,11 @@ def test_messages_and_typed_data(unlocked: RunningNode) -> None:
         signature = fitting(unlocked, "eth_signTypedData_v4", sender(1), given)
         assert Account.recover_message(encode_typed_data(full_message=MAIL), signature=signature).lower() == sender(1)
     assert signature == unlocked.result("eth_signTypedData", sender(1), MAIL)
+    pair = {**MAIL, "types": {"EIP712Domain": [{"name": "name", "type": "string"}],
+                              "Mail": [{"name": "wh", "type": "uint256[2]"}]}}  # fmt: skip
+    assert unlocked.result("eth_signTypedData_v4", sender(1), {**pair, "message": {"wh": [1, 2]}})
+    error = unlocked.error("eth_signTypedData_v4", sender(1), {**pair, "message": {"wh": [1]}})
+    assert "Expected 2 items for array type uint256[2], got 1 items" in error["message"]
     for bad in ({}, {**MAIL, "message": {"wh": "much"}}, "{", 7, "x" * 200_000, {**MAIL, "types": {"Mail": 3}}):
         assert unlocked.error("eth_signTypedData_v4", sender(1), bad)["code"] == -32602
 

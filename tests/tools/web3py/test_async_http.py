@@ -1,0 +1,47 @@
+"""AsyncWeb3 over HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from aiohttp import ClientTimeout
+from web3 import AsyncHTTPProvider
+from web3 import AsyncWeb3 as Client
+from web3._utils.module_testing.eth_module import AsyncEthModuleTest
+from web3._utils.module_testing.go_ethereum_admin_module import GoEthereumAsyncAdminModuleTest
+from web3._utils.module_testing.go_ethereum_debug_module import GoEthereumAsyncDebugModuleTest
+from web3._utils.module_testing.go_ethereum_txpool_module import GoEthereumAsyncTxPoolModuleTest
+from web3._utils.module_testing.net_module import AsyncNetModuleTest
+
+from tests.tools.web3py.modules import AsyncWeb3
+from tests.tools.web3py.targets import Target
+
+pytestmark = [pytest.mark.tools, pytest.mark.xdist_group("web3py")]
+
+
+@pytest.fixture
+def async_w3(target: Target, runner: asyncio.Runner) -> Iterator[Any]:
+    client = Client(AsyncHTTPProvider(f"http://{target.endpoint}", request_kwargs={"timeout": ClientTimeout(10)}))
+    yield client
+    runner.run(client.provider.disconnect())
+
+
+class TestWeb3(AsyncWeb3): ...
+
+
+class TestEth(AsyncEthModuleTest): ...
+
+
+class TestNet(AsyncNetModuleTest): ...
+
+
+class TestAdmin(GoEthereumAsyncAdminModuleTest): ...
+
+
+class TestDebug(GoEthereumAsyncDebugModuleTest): ...
+
+
+class TestTxPool(GoEthereumAsyncTxPoolModuleTest): ...
