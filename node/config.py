@@ -174,6 +174,7 @@ def render_config(
         f"hosts = {json.dumps(list(LOOPBACK))}  # names in Host headers; an IP address needs no entry",
         "cors_origins = []  # of web pages that may call, such as a wallet's",
         f"open = {json.dumps(list(OPEN_NAMESPACES))}  # without a token",
+        "page = true  # what a browser is shown at /",
         "",
         "[log]",
         'level = "info"',

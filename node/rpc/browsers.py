@@ -56,6 +56,17 @@ class Browsers:
         return answer
 
 
+def is_own_origin(origin: str, host: str) -> bool:
+    """Return whether an origin is that of the page which this node serves itself.
+
+    Args:
+        origin: the Origin header.
+        host: the Host header, which must be known already: a name that was rebound to this machine is not.
+    """
+    scheme, separator, name = origin.lower().partition("://")
+    return scheme in ("http", "https") and bool(separator) and bool(host) and name == host.lower()
+
+
 def _fits(origin: str, start: str, star: str, end: str) -> bool:
     if not star:
         return origin == start

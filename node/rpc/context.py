@@ -9,13 +9,14 @@ from node.rpc.blocks import find_height, read_block
 from node.rpc.feed import Feed, Subscriber
 from node.rpc.filters import FilterTable
 from node.rpc.formats import BlockRef
+from node.rpc.overview_reads import Streets
 from node.rpc.pool import ReadPool
 from node.rpc.reads import CACHED_BLOCKS, BlockCache, BlockData
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """The node, its recent blocks, readers and filters, and the connection that asks.
+    """The node, its recent blocks, readers, filters and newest overview, and the connection that asks.
 
     `subscriber` is the WebSocket connection that asks, None over HTTP; `started` collects the subscriptions that a
     message makes. `namespaces` are those that it may use; `denied` collects the methods that it may not.
@@ -26,6 +27,7 @@ class Context:
     reads: ReadPool
     filters: FilterTable
     feed: Feed
+    streets: Streets
     namespaces: frozenset[str] = frozenset()
     subscriber: Subscriber | None = None
     started: list[str] = field(default_factory=list)

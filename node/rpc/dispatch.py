@@ -22,6 +22,7 @@ from node.rpc import (
     explain,
     grid,
     net,
+    overview,
     stranger,
     txpool,
     web3,
@@ -65,6 +66,7 @@ def all_methods() -> MethodTable:
         web3,
         txpool,
         grid,
+        overview,
         stranger,
     ):
         methods.extend(each.table)

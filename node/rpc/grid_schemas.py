@@ -69,6 +69,27 @@ HISTORY_PROOF = nullable(named("HistoryProof", "a path in the Merkle Mountain Ra
     "chain": _CHAIN, "number": UINT, "blockHash": HASH32, "height": UINT, "historyRoot": HASH32, "size": UINT,
     "index": UINT, "siblings": array(HASH32), "peaks": array(HASH32),
 })))  # fmt: skip
+_BLOCK_LINE = record({"number": UINT, "hash": HASH32, "timestamp": UINT, "transactions": UINT, "gasUsed": UINT})
+OVERVIEW = named("Overview", "what the page at / shows", record({
+    "software": TEXT, "chainId": UINT, "nodeKey": HASH32, "chainTime": UINT, "clockScale": UINT, "ready": BOOLEAN,
+    "reasons": array(TEXT), "targetHeight": nullable(UINT), "head": _BLOCK_LINE, "contractHead": _HEAD,
+    "ledgerHead": _HEAD, "epoch": UINT, "quorum": UINT, "view": UINT, "leader": HASH32,
+    "votes": array(record({"height": UINT, "view": UINT, "signatures": UINT})),
+    "validators": array(record({"nodeKey": HASH32, "name": TEXT, "signed": array(BOOLEAN)})),
+    "pool": record({"pending": UINT, "queued": UINT}),
+    "peers": array(record({
+        "nodeKey": HASH32, "name": TEXT, "endpoint": TEXT, "validator": BOOLEAN, "connected": BOOLEAN,
+        "height": nullable(UINT),
+    })),
+    "market": nullable(record({
+        "private": BOOLEAN, "window": nullable(UINT), "windowLength": UINT,
+        "windows": array(record({
+            "window": UINT, "from": UINT, "state": constant("trading", "delivering", "settling", "settled"),
+            "entries": UINT, "settled": UINT, "energyWh": nullable(UINT),
+        })),
+    })),
+    "blocks": array(_BLOCK_LINE),
+}))  # fmt: skip
 CERTIFIED_BLOCKS = array(record({"body": BYTES, "certificate": BYTES, "record": BYTES}))
 TRANSITIONS = array(record({
     "epoch": UINT, "height": UINT, "header": BYTES, "record": BYTES, "certificate": BYTES, "validators": array(HASH32),

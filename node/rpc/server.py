@@ -1,7 +1,8 @@
 """The RPC's door: HTTP POST and WebSocket on one port, and who may come in.
 
 A browser's page must not reach a node on the same machine: the Host header names this node (against DNS rebinding),
-CORS is off unless configured, a WebSocket's Origin is held against the same list, and a POST must be JSON.
+CORS is off unless configured, a WebSocket's Origin is held against the same list (that of the node's own page may open
+one), and a POST must be JSON.
 """
 
 from __future__ import annotations
@@ -17,9 +18,10 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from node.errors import GridpactError
 from node.metrics.registry import Metrics
+from node.rpc import page
 from node.rpc.access import Access, Unauthorized
 from node.rpc.backend import Backend
-from node.rpc.browsers import Browsers
+from node.rpc.browsers import Browsers, is_own_origin
 from node.rpc.context import Context
 from node.rpc.dispatch import Dispatcher, all_methods
 from node.rpc.errors import INVALID_REQUEST, LIMIT_EXCEEDED, RpcError
@@ -28,6 +30,7 @@ from node.rpc.filters import FilterTable
 from node.rpc.gate import Gate, file_room
 from node.rpc.limits import RateLimits
 from node.rpc.metrics import RpcMetrics, watch_server
+from node.rpc.overview_reads import Streets
 from node.rpc.packing import MIN_PACKED_BYTES, TooLarge, pack, takes_gzip, unpack
 from node.rpc.pool import ReadPool
 from node.rpc.probes import Probes
@@ -85,6 +88,7 @@ class RpcServer:
         )
         self._probes = Probes(self._metrics, backend.unready)
         self._snapshots = SnapshotRoutes(shelf)
+        self._page = page.Page() if config.page else None
         self._runners: list[web.AppRunner] = []
         self._context: Context | None = None
         self._end_pending: Callable[[], None] | None = None
@@ -109,12 +113,15 @@ class RpcServer:
         blocks = BlockCache()
         feed = Feed(self._backend, blocks)
         filters = FilterTable(clock)
-        self._context = Context(self._backend, blocks, self._reads, filters, feed)
+        streets = Streets(self._backend, self._reads)
+        self._context = Context(self._backend, blocks, self._reads, filters, feed, streets)
         application = web.Application(middlewares=[self._guard], client_max_size=self._config.max_body_bytes)
         application.router.add_post("/", self._post)
         application.router.add_get("/", self._get)
         application.router.add_options("/", self._preflight)
         self._snapshots.add_to(application.router)
+        if self._page is not None:
+            self._page.add_to(application.router)
         self._probes.add_health(application.router)
         apart = self._config.metrics_listen
         if apart is None:
@@ -246,11 +253,14 @@ class RpcServer:
 
     async def _get(self, request: web.Request) -> web.StreamResponse:
         if request.headers.get(hdrs.UPGRADE, "").lower() != "websocket":
+            if self._page is not None and page.wanted(request):
+                return self._page.front(request)
             return _refusal(
                 426, INVALID_REQUEST, "POST JSON-RPC here, or open a WebSocket", {hdrs.UPGRADE: "websocket"}
             )
         origin = request.headers.get(hdrs.ORIGIN)
-        if origin is not None and not self._browsers.known_origin(origin):
+        own = self._page is not None and is_own_origin(origin or "", request.headers.get(hdrs.HOST, ""))
+        if origin is not None and not own and not self._browsers.known_origin(origin):
             return _refusal(403, INVALID_REQUEST, f"origin not allowed: {origin[:80]!r}; see rpc.cors_origins")
         if len(self._sockets) >= self._config.max_websockets:
             return _refusal(503, LIMIT_EXCEEDED, f"limit exceeded: {len(self._sockets)} WebSockets are open")

@@ -40,6 +40,7 @@ class RpcConfig:
         max_read_s: for what one request reads at once; at most as long as a read transaction may live.
         max_queued_bytes: waiting for one slow WebSocket.
         metrics_listen: where the metrics are served, (host, port), instead of beside JSON-RPC; None for beside it.
+        page: whether a browser gets the page at `/`.
     """
 
     host: str = "127.0.0.1"
@@ -61,6 +62,7 @@ class RpcConfig:
     max_read_s: float = 5.0
     max_queued_bytes: int = MAX_QUEUED_BYTES
     metrics_listen: tuple[str, int] | None = None
+    page: bool = True
 
 
 _DEFAULT = RpcConfig()
@@ -90,6 +92,7 @@ def read_settings(table: Table, base: Path) -> RpcConfig:
         max_websockets=table.integer("max_websockets", 0, 65_536, _DEFAULT.max_websockets),
         rate_per_s=table.integer("rate_per_s", 1, 10**9, int(_DEFAULT.rate_per_s)),
         burst=table.integer("burst", 1, 10**9, int(_DEFAULT.burst)),
+        page=table.flag("page", _DEFAULT.page),
         timeout_s=table.integer("timeout_s", 1, 3_600, int(_DEFAULT.timeout_s)),
     )
 

@@ -37,8 +37,8 @@ T = TypeVar("T")
 class LocalBackend:
     """A backend whose blocks are decided by nobody but itself; its certificates are real signatures of all members."""
 
-    def __init__(self, path: Path, **rules: Any) -> None:
-        self.chain = OneChain(path, **rules)
+    def __init__(self, path: Path, sections: Mapping[str, Any] | None = None, **rules: Any) -> None:
+        self.chain = OneChain(path, sections, **rules)
         self.mempool = Mempool()
         self.intake = Intake(self.mempool, self.store, self.rule_book.rules_at, time.monotonic, self._tell)
         self.mining = True
@@ -134,8 +134,15 @@ class LocalBackend:
 class RunningNode:
     """A backend and its server on a loop in a thread of its own, so that blocking clients can be used."""
 
-    def __init__(self, path: Path, config: RpcConfig | None = None, shelf: Shelf | None = None, **rules: Any) -> None:
-        self.backend = LocalBackend(path, **rules)
+    def __init__(
+        self,
+        path: Path,
+        config: RpcConfig | None = None,
+        shelf: Shelf | None = None,
+        sections: Mapping[str, Any] | None = None,
+        **rules: Any,
+    ) -> None:
+        self.backend = LocalBackend(path, sections, **rules)
         self.config = config or RpcConfig(port=0, open=("*",))
         self.shelf = shelf
         self.server = RpcServer(self.backend, self.config, shelf=shelf)
