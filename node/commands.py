@@ -12,9 +12,17 @@ from typing import Annotated
 import typer
 import uvloop
 
-from node.config import CONFIG_NAME, DATABASE_NAME, DEFAULT_SNAPSHOT_HEIGHTS, MANIFEST_NAME, load_config, render_config
+from node.config import (
+    CONFIG_NAME,
+    DATABASE_NAME,
+    DEFAULT_SNAPSHOT_HEIGHTS,
+    MANIFEST_NAME,
+    SignerAddress,
+    load_config,
+    render_config,
+)
 from node.genesis import Genesis, load_genesis, parse_genesis
-from node.keys import new_seed, node_key_of, read_passphrase, save_key
+from node.keys import new_seed, node_key_of, public_node_key, read_passphrase, save_key
 from node.log import configure
 from node.operations import backup_commands, chain_commands, data_commands, log_commands, look_commands
 from node.parsing import ConfigError, parse_endpoint
@@ -36,7 +44,10 @@ def root() -> None:
 def init(
     data: Annotated[Path, typer.Option(help="The new data directory.")],
     genesis: Annotated[Path, typer.Option(help="The consortium's genesis file; it is copied.")],
-    key: Annotated[Path, typer.Option(help="This validator's node key (an Ed25519 keystore).")],
+    key: Annotated[Path | None, typer.Option(help="This validator's node key (an Ed25519 keystore).")] = None,
+    signer: Annotated[
+        Path | None, typer.Option(help="The socket of the running signer that holds the node key, in place of --key.")
+    ] = None,
     passphrase_file: Annotated[Path | None, typer.Option(help="File with the key's passphrase.")] = None,
     p2p: Annotated[str, typer.Option(help="Where to listen for validators, HOST:PORT.")] = "127.0.0.1:30300",
     rpc: Annotated[str, typer.Option(help="Where to serve JSON-RPC, HOST:PORT.")] = "127.0.0.1:8545",
@@ -57,6 +68,7 @@ def init(
 
     With --join the chain is not executed from block 0: a member's newest snapshot is fetched and verified from the
     genesis file on, and the node will follow that member. When it is killed in between, the same command goes on.
+    With --signer the node key is in another process (`gridpact signer`).
     With --parent block 0 takes over what the chain left that the genesis file continues.
 
     Example: gridpact node init --data house --genesis genesis.json --key node-key.json --passphrase-file secret
@@ -66,6 +78,7 @@ def init(
     urls, followed = _urls("--join", join or []), _urls("--follow", follow or [])
     for name, endpoint in (("--p2p", p2p), ("--rpc", rpc)):
         parse_endpoint(endpoint, lambda expected, name=name: ConfigError("command line", name, expected))  # type: ignore[misc]
+    held = _held(key, signer)
     if parent is not None and (urls or load_genesis(genesis).continues is None):
         raise ConfigError("command line", "--parent", "a genesis file that continues a chain, and no --join")
     if data.exists() and (not data.is_dir() or any(data.iterdir())):
@@ -75,7 +88,7 @@ def init(
     parsed = load_genesis(genesis)
     text = render_config(
         genesis="genesis.json",
-        key=str(key.resolve()),
+        key=str(held) if isinstance(held, Path) else held,
         passphrase_file=str(passphrase_file.resolve()) if passphrase_file else "",
         p2p_listen=p2p,
         rpc_listen=rpc,
@@ -83,13 +96,23 @@ def init(
         snapshot_every_heights=snapshot_every,
     )
     data.parent.mkdir(parents=True, exist_ok=True)
-    if urls and _join(data, genesis, parsed, key, text, urls):
+    if urls and _join(data, genesis, parsed, held, text, urls):
         return
     with tempfile.TemporaryDirectory(dir=data.parent, prefix=f".{data.name}-") as draft:
         folder = Path(draft) / "node"
         head = create_database(folder / DATABASE_NAME, parsed, parent)
         _complete(folder, data, genesis, text)
     typer.echo(f"initialised {data}: chain {parsed.chain_id}, genesis block 0x{head.hex()}")
+
+
+def _held(key: Path | None, signer: Path | None) -> Path | SignerAddress:
+    from node.signer.remote import greet
+
+    if key is not None and signer is None:
+        return key.resolve()
+    if signer is not None and key is None:
+        return SignerAddress(signer.resolve(), greet(signer).node_key)
+    raise ConfigError("command line", "--key", "the node key's file, or --signer and its socket")
 
 
 def _urls(option: str, urls: list[str]) -> list[str]:
@@ -99,7 +122,9 @@ def _urls(option: str, urls: list[str]) -> list[str]:
     return [url.rstrip("/") for url in urls]
 
 
-def _join(data: Path, genesis_file: Path, genesis: Genesis, key: Path, config: str, urls: list[str]) -> bool:
+def _join(
+    data: Path, genesis_file: Path, genesis: Genesis, held: Path | SignerAddress, config: str, urls: list[str]
+) -> bool:
     """Make the data directory from a snapshot; False if nobody has one yet."""
     from node.restore import mark_if_seated
     from node.snapshot.join import fetch_database
@@ -111,7 +136,8 @@ def _join(data: Path, genesis_file: Path, genesis: Genesis, key: Path, config: s
         shutil.rmtree(folder)
         typer.echo("no snapshot there yet: beginning with block 0", err=True)
         return False
-    seated = mark_if_seated(folder, genesis, key)
+    node_key = public_node_key(held) if isinstance(held, Path) else held.node_key
+    seated = mark_if_seated(folder, genesis, node_key)
     _complete(folder, data, genesis_file, config)
     typer.echo(
         f"joined {data}: chain {genesis.chain_id} at height {joined.height}, block 0x{joined.block_hash.hex()}, "

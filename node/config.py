@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from node.keys import public_node_key
 from node.log import COMPONENTS, LEVELS
 from node.parsing import ConfigError, Table, parse_hex
 from node.pool_config import PoolLimits, read_pool
@@ -26,10 +27,19 @@ MAX_HEARTBEAT_MS = 86_400_000
 
 
 @dataclass(frozen=True, slots=True)
+class SignerAddress:
+    """The socket of the process that holds the node key, and the public half of that key (32 bytes)."""
+
+    socket: Path
+    node_key: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class NodeConfig:
     """What one validator process needs to know beside the genesis file.
 
-    Paths are absolute; end points are (host, port), port 0 meaning any free one. `sync_urls` are members' RPC, from
+    Paths are absolute; end points are (host, port), port 0 meaning any free one. `key` is where the node key is: in its
+    file, or with the process that signs. `sync_urls` are members' RPC, from
     which a node follows that is no validator or has no peer; a snapshot is written every so many heights, 0 for never.
     `p2p_dial` says where to reach members behind a forward, by node key, whatever end point they gave;
     `clock_offset_ms` is added to the machine's clock; `loop` runs the opcodes; `history_heights` is how far behind
@@ -41,7 +51,7 @@ class NodeConfig:
 
     directory: Path
     genesis: Path
-    key: Path
+    key: Path | SignerAddress
     passphrase_file: Path | None
     p2p_listen: tuple[str, int]
     rpc: RpcConfig
@@ -66,6 +76,14 @@ class NodeConfig:
         """Where the RPC listens."""
         return self.rpc.host, self.rpc.port
 
+    def node_key(self) -> bytes:
+        """Return the node key (32 bytes, public), wherever it is held.
+
+        Raises:
+            KeyFileError: its file cannot be read.
+        """
+        return public_node_key(self.key) if isinstance(self.key, Path) else self.key.node_key
+
 
 def load_config(path: Path) -> NodeConfig:
     """Read and check a node.toml.
@@ -85,13 +103,13 @@ def load_config(path: Path) -> NodeConfig:
     sync, snapshot, execution = top.table("sync", {}), top.table("snapshot", {}), top.table("execution", {})
     state, accounts, pool = top.table("state", {}), top.table("accounts", {}), top.table("pool", {})
     metrics = top.table("metrics", {})
-    consensus = top.table("consensus", {})
+    consensus, signer = top.table("consensus", {}), top.table("signer", {})
     passphrase_file = node.text("passphrase_file", "")
     accounts_passphrase_file = accounts.text("passphrase_file", "")
     config = NodeConfig(
         directory=base,
         genesis=base / node.text("genesis"),
-        key=base / node.text("key"),
+        key=_key(node, signer, base),
         passphrase_file=base / passphrase_file if passphrase_file else None,
         p2p_listen=p2p.endpoint("listen"),
         rpc=read_settings(rpc, base),
@@ -113,7 +131,16 @@ def load_config(path: Path) -> NodeConfig:
     )
     for table in (top, node, p2p, rpc, log, sync, snapshot, execution, state, accounts, pool, metrics, consensus):
         table.close()
+    signer.close()
     return config
+
+
+def _key(node: Table, signer: Table, base: Path) -> Path | SignerAddress:
+    if not signer.has("socket"):
+        return base / node.text("key")
+    if node.has("key"):
+        raise signer.error("socket", "a node.toml without [node] key: one of them has the node key")
+    return SignerAddress(base / signer.text("socket"), signer.data("node_key", 32))
 
 
 def _levels(log: Table) -> dict[str, str]:
@@ -151,20 +178,29 @@ def _urls(sync: Table) -> tuple[str, ...]:
 def render_config(
     *,
     genesis: str,
-    key: str,
-    passphrase_file: str,
+    key: str | SignerAddress,
+    passphrase_file: str = "",
     p2p_listen: str,
     rpc_listen: str,
     sync_urls: Sequence[str] = (),
     snapshot_every_heights: int = DEFAULT_SNAPSHOT_HEIGHTS,
 ) -> str:
-    """Return the text of a new node.toml; paths are relative to its folder or absolute."""
+    """Return the text of a new node.toml; paths are relative to its folder or absolute.
+
+    `key` is the node key's file, or who signs with it.
+    """
+    if isinstance(key, str):
+        held = [
+            f"key = {json.dumps(key)}",
+            f"passphrase_file = {json.dumps(passphrase_file)}  # empty: GRIDPACT_PASSPHRASE, or a prompt",
+        ]
+    else:
+        held = ["", "[signer]", f"socket = {json.dumps(str(key.socket))}", f'node_key = "0x{key.node_key.hex()}"']
     lines = (
         "# A gridpact validator. Paths are relative to this file.",
         "[node]",
         f"genesis = {json.dumps(genesis)}",
-        f"key = {json.dumps(key)}",
-        f"passphrase_file = {json.dumps(passphrase_file)}  # empty: GRIDPACT_PASSPHRASE, or a prompt",
+        *held,
         "",
         "[p2p]",
         f"listen = {json.dumps(p2p_listen)}",

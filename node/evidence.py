@@ -21,6 +21,7 @@ from contracts import layout
 from contracts.bindings import consortium_votes
 from contracts.bindings.consortium_votes import Equivocation
 from contracts.system import CONSORTIUM
+from node.driver.signer import SignerAway
 from node.state import StateReader
 
 REPORTER_DOMAIN = b"gridpact/reporter/v1"
@@ -42,6 +43,24 @@ def reporter_account(seed: bytes) -> LocalAccount:
     return account
 
 
+def report_transaction(account: LocalAccount, chain_id: int, equivocation: Equivocation, nonce: int) -> bytes:
+    """Return the raw transaction with which an account proves an equivocation on a chain."""
+    signed = account.sign_transaction(
+        {
+            "type": 2,
+            "chainId": chain_id,
+            "nonce": nonce,
+            "maxFeePerGas": 0,
+            "maxPriorityFeePerGas": 0,
+            "gas": GAS,
+            "to": CONSORTIUM,
+            "value": 0,
+            "data": consortium_votes.submit_evidence(equivocation),
+        }
+    )
+    return bytes(signed.raw_transaction)
+
+
 @dataclass(slots=True)
 class Finding:
     """An equivocation that is not on record yet: when its turn is, and the nonces that were spent on it."""
@@ -55,23 +74,20 @@ class Reporter:
     """Reports what the driver finds until it is on record.
 
     Args:
-        seed: the node key's seed (32 bytes).
-        chain_id: as in EIP-155.
+        address: the reporter account (20 bytes).
+        sign: makes its raw transaction of an equivocation and a nonce.
         submit: takes a raw transaction into the pool.
     """
 
-    def __init__(self, seed: bytes, chain_id: int, submit: Callable[[bytes], None]) -> None:
-        self._account = reporter_account(seed)
-        self._chain_id = chain_id
+    def __init__(
+        self, address: bytes, sign: Callable[[Equivocation, int], bytes], submit: Callable[[bytes], None]
+    ) -> None:
+        self.address = address
+        self._sign = sign
         self._submit = submit
         self._pending: dict[bytes, Finding] = {}
         self._quiet_until: dict[bytes, int] = {}
         self._warned = False
-
-    @property
-    def address(self) -> bytes:
-        """The reporter account (20 bytes)."""
-        return bytes.fromhex(self._account.address[2:])
 
     @property
     def pending(self) -> tuple[Equivocation, ...]:
@@ -122,7 +138,7 @@ class Reporter:
             return
         if layout.vouching_member(state.storage, self.address) is None:
             if not self._warned:
-                log.warning("cannot report: no member vouches", extra={"reporter": self._account.address})
+                log.warning("cannot report: no member vouches", extra={"reporter": self.address})
             self._warned = True
             return
         account = state.account(self.address)
@@ -131,21 +147,9 @@ class Reporter:
             log.warning("evidence is refused", extra={"evidence": due.equivocation.evidence_id})
             del self._pending[due.equivocation.evidence_id]
             return
+        try:
+            raw = self._sign(due.equivocation, nonce)
+        except SignerAway:
+            return  # it is due over the next head as well
         due.nonces.add(nonce)
-        self._submit(self._transaction(due.equivocation, nonce))
-
-    def _transaction(self, equivocation: Equivocation, nonce: int) -> bytes:
-        signed = self._account.sign_transaction(
-            {
-                "type": 2,
-                "chainId": self._chain_id,
-                "nonce": nonce,
-                "maxFeePerGas": 0,
-                "maxPriorityFeePerGas": 0,
-                "gas": GAS,
-                "to": CONSORTIUM,
-                "value": 0,
-                "data": consortium_votes.submit_evidence(equivocation),
-            }
-        )
-        return bytes(signed.raw_transaction)
+        self._submit(raw)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 LEVELS = ("debug", "info", "warning", "error")
-COMPONENTS = ("consensus", "evidence", "mempool", "node", "p2p", "rpc", "snapshot", "sync")
+COMPONENTS = ("consensus", "evidence", "mempool", "node", "p2p", "rpc", "signer", "snapshot", "sync")
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 

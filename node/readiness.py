@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from nacl.signing import SigningKey
-
-from contracts.bindings.consortium_votes import ready_bytes
+from consensus.types import Domain
 from contracts.readiness import Readiness
 from node.client import NodeClient, NodeUnanswered
 from node.client.target import address_of
@@ -16,6 +14,8 @@ from node.errors import GridpactError
 from node.genesis import canonical_json, load_genesis
 from node.keys import load_key, read_passphrase
 from node.parsing import parse_hex
+from node.signer.holder import KeyHolder, NodeSigner
+from node.signer.remote import RemoteSigner
 
 
 class OtherChain(GridpactError):
@@ -41,6 +41,7 @@ def show_readiness(
         NodeError: it does not answer.
         OtherChain: it serves another genesis file.
         KeyFileError: the node key cannot be opened.
+        SignerAway: the process that holds it does not answer.
     """
     client = NodeClient(address_of(url, config))
     genesis = load_genesis(config.genesis)
@@ -49,9 +50,14 @@ def show_readiness(
         raise OtherChain(client.url, str(config.genesis))
     _, genesis_hash = _block(client, "0x0")
     height, block_hash = _block(client, "latest")
-    seed = load_key(key or config.key, read_passphrase(passphrase_file or config.passphrase_file))
-    message = ready_bytes(genesis.chain_id, genesis_hash, height, block_hash)
-    return Readiness(height, bytes(SigningKey(seed).sign(message).signature))
+    held = key or config.key
+    domain = Domain(genesis.chain_id, genesis_hash)
+    signer: NodeSigner
+    if isinstance(held, Path):
+        signer = KeyHolder(load_key(held, read_passphrase(passphrase_file or config.passphrase_file)), domain)
+    else:
+        signer = RemoteSigner(held, domain)
+    return Readiness(height, signer.show_ready(height, block_hash))
 
 
 def _block(client: NodeClient, which: str) -> tuple[int, bytes]:

@@ -17,7 +17,6 @@ from node.application import validator_keys
 from node.config import DATABASE_NAME, RESTORED_NAME, WAL_NAME, NodeConfig
 from node.driver.wal import DamagedLog, OtherLog, WriteAheadLog
 from node.genesis import Genesis, load_genesis
-from node.keys import public_node_key
 from node.operations.database import open_database
 from node.storage import Store
 
@@ -60,7 +59,7 @@ def mark(directory: Path) -> None:
     sync_folder(directory)
 
 
-def mark_if_seated(directory: Path, genesis: Genesis, key: Path) -> bool:
+def mark_if_seated(directory: Path, genesis: Genesis, node_key: bytes) -> bool:
     """Set the marker in a directory that was made from a snapshot if its node key has a seat there; return whether.
 
     Who comes to its seat with a new disk has voted with a log that is gone; a newcomer's key has never voted.
@@ -68,7 +67,7 @@ def mark_if_seated(directory: Path, genesis: Genesis, key: Path) -> bool:
     store, _ = open_database(directory / DATABASE_NAME, genesis, readonly=True)
     try:
         with store.read() as view:
-            seated = public_node_key(key) in validator_keys(view.state)
+            seated = node_key in validator_keys(view.state)
     finally:
         store.close()
     if seated:
@@ -129,7 +128,7 @@ def restore(config: NodeConfig) -> Restored:
             head = view.head_height
         mark(config.directory)
         path = config.directory / WAL_NAME
-        node_key = public_node_key(config.key)
+        node_key = config.node_key()
         set_aside, reason = None, ""
         try:
             _open_own(path, domain.genesis_hash, node_key).close()

@@ -29,7 +29,7 @@ from node.budget import MOST, BlockBudget
 from node.chain.assembly import hash_of_body, join_body, split_body
 from node.chain.transaction import InvalidTransaction, Transaction
 from node.clock import ChainClock, wall_ms
-from node.config import CONFIG_NAME, DATABASE_NAME, SNAPSHOTS_NAME, WAL_NAME, NodeConfig, load_config
+from node.config import CONFIG_NAME, DATABASE_NAME, SNAPSHOTS_NAME, WAL_NAME, NodeConfig, SignerAddress, load_config
 from node.driver.compact import BodyFormat
 from node.driver.driver import Driver, DriverConfig
 from node.driver.events import (
@@ -49,7 +49,6 @@ from node.driver.events import (
     TimerFired,
     WorkAvailable,
 )
-from node.driver.signer import LocalSigner
 from node.epochs import keep_transitions
 from node.evidence import Reporter
 from node.execution import Loop, proofs
@@ -79,6 +78,8 @@ from node.restore import is_marked, open_log, unmark
 from node.rpc.backend import NodeStatus, PeerStatus
 from node.rpc.server import RpcServer
 from node.rules import RuleBook
+from node.signer.holder import KeyHolder, NodeSigner
+from node.signer.remote import RemoteSigner
 from node.snapshot.shelf import Shelf, Snapshotter
 from node.storage import Store
 from node.sync.follower import Follower
@@ -98,7 +99,10 @@ class Validator:
     Args:
         config: where everything is.
         genesis: the checked genesis file.
-        seed: the node key's Ed25519 seed.
+        seed: the node key's Ed25519 seed; empty where a signer process holds it.
+
+    Raises:
+        SignerAway: it is not there.
     """
 
     def __init__(self, config: NodeConfig, genesis: Genesis, seed: bytes) -> None:
@@ -111,7 +115,8 @@ class Validator:
         )
         sealed = make_block_0(genesis, rules)
         domain = Domain(genesis.chain_id, sealed.header.hash)
-        signer = LocalSigner(seed, domain)
+        self._remote = RemoteSigner(config.key, domain) if isinstance(config.key, SignerAddress) else None
+        signer: NodeSigner = self._remote or KeyHolder(seed, domain)
         self._domain = domain
         self._node_key = signer.node_key
         self._store = Store.open(
@@ -149,9 +154,9 @@ class Validator:
             self._membership = membership(view, acting, signer.node_key)
         rules = self._rule_book.rules_at(height)
         self._open_accounts = rules.open_accounts
-        self._reporter = Reporter(seed, genesis.chain_id, self._report)
+        self._reporter = Reporter(signer.reporter, signer.report, self._report)
         self._network = PeerNetwork(
-            NetworkIdentity(seed, genesis.chain_id, domain.genesis_hash),
+            NetworkIdentity(signer.node_key, signer.issue_leaf, genesis.chain_id, domain.genesis_hash),
             self._dialled(self._membership),
             config.p2p_listen,
             self._on_message,
@@ -222,6 +227,8 @@ class Validator:
                 log.warning("older data were put back, or the log was lost: this node abstains until that is safe")
             if not self._membership.trusted:
                 log.warning("this node's key is no member's: it follows, without a vote")
+            if self._remote is not None:
+                self._remote.keep(lambda: self._drive(self._driver.retry))
             self._do(self._driver.start())
             if self._membership.pending:
                 self._on_work()
@@ -262,16 +269,21 @@ class Validator:
             await asyncio.wait(self._tasks)
         self._chain_thread.shutdown(wait=True)
         self._snapshotter.close()
+        if self._remote is not None:
+            await self._remote.close()
         self._wal.close()
         self._store.close()
 
     # -- driver
 
     def _handle(self, event: Event) -> None:
+        self._drive(lambda: self._driver.handle(event))
+
+    def _drive(self, act: Callable[[], list[Effect]]) -> None:
         if self._stop.is_set():
             return
         try:
-            effects = self._driver.handle(event)
+            effects = act()
         except Exception as error:  # the log cannot be written, or we are wrong: nothing may be sent any more
             log.critical("cannot go on", exc_info=error)
             self.stop(error)
@@ -547,6 +559,7 @@ class Validator:
             chain_time_s=self._clock.now_s,
             work_waiting_s=lambda: self._budget.waited_s(time.monotonic()),
             target_height=lambda: self.status().target_height,
+            signer_away=lambda: self._remote.away if self._remote is not None else "",
             follows=lambda: self._follower is not None and self._follower.answered,
         )
 
@@ -610,7 +623,7 @@ async def serve(config: NodeConfig) -> None:
         GridpactError: what a person has to put right before it can run.
     """
     genesis = load_genesis(config.genesis)
-    seed = load_key(config.key, read_passphrase(config.passphrase_file))
+    seed = load_key(config.key, read_passphrase(config.passphrase_file)) if isinstance(config.key, Path) else b""
     validator = Validator(config, genesis, seed)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):

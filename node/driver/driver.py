@@ -38,12 +38,12 @@ from consensus.core import step
 from consensus.inputs import Committed, Input, Received, Signed, Started
 from consensus.messages import Body, CertifiedBlock, Message, Proposal, Record, Status, ViewChange
 from consensus.state import VIEW_HORIZON, Config, Recollection, Stage, State, recover
-from consensus.types import Domain, Height, SignedVote, ValidatorSet, View
+from consensus.types import Domain, Height, SignedVote, ValidatorSet, View, Vote
 from node.driver.compact import Ask, Assembled, BodyFormat, Compact, Outcome
 from node.driver.compact_messages import decode_compact, is_compact
 from node.driver.events import Effect, Event, MessageReceived, WorkAvailable
 from node.driver.ports import Archive, Clock, Log, Signer, TransactionSource, Transport
-from node.driver.signer import Contradiction
+from node.driver.signer import Contradiction, SignerAway
 
 SERVED_BYTES = 1024 * 1024  # certified blocks sent for one request, beyond the first: a second on a fast line
 MAX_TOLD = 1024  # members, present and past, whose heights are kept to be shown
@@ -135,6 +135,7 @@ class Driver:
             heartbeat_ms=config.heartbeat_ms,
         )
         self._told: dict[bytes, Height] = {}
+        self._unsigned: list[Vote] = []  # of the open height, while the signer is away
         self._state = recover(core_config, Height(height), validators, records, Recollection(restored))
 
     @property
@@ -206,6 +207,18 @@ class Driver:
         if isinstance(event, WorkAvailable) and self._compact is not None:
             effects += self._follow(self._compact.retry())
         return effects
+
+    def retry(self) -> list[Effect]:
+        """Ask the signer, which is back, for what it could not sign; the core drops what it has gone past meanwhile.
+
+        Raises:
+            WriteAheadLogError: as for `handle`.
+        """
+        waiting, self._unsigned = self._unsigned, []
+        place = self._state.height, self._state.view
+        current = [vote for vote in waiting if (vote.height, vote.view) == place]
+        signed = [vote for vote in map(self._signature, current) if vote is not None]
+        return self._run(Signed(tuple(signed))) if signed else []
 
     def _on_payload(self, sender: bytes, payload: bytes) -> list[Effect]:
         try:
@@ -282,12 +295,19 @@ class Driver:
             log.debug("moved", extra={**where, "by": type(event).__name__})
 
     def _sign(self, request: Sign) -> list[Action]:
+        signed = [vote for vote in map(self._signature, request.votes) if vote is not None]
+        return self._step(Signed(tuple(signed))) if len(signed) == len(request.votes) else []
+
+    def _signature(self, vote: Vote) -> SignedVote | None:
+        """Return a vote signed; None if we abstain. What a signer that is away was asked for is kept for `retry`."""
         try:
-            votes = tuple(self._signer.sign(vote) for vote in request.votes)
+            return self._signer.sign(vote)
         except Contradiction as error:
             log.warning("the signer refused, so we abstain", extra={"reason": str(error)})
-            return []
-        return self._step(Signed(votes))
+        except SignerAway:
+            self._unsigned = [each for each in self._unsigned if (each.height, each.view) == (vote.height, vote.view)]
+            self._unsigned.append(vote)
+        return None
 
     def _leave(self, action: Action) -> list[Effect]:
         match action:

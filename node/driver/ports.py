@@ -57,6 +57,7 @@ class Signer(Protocol):
 
         Raises:
             Contradiction: it contradicts a vote that was signed before.
+            SignerAway: another process holds the key and does not answer.
         """
 
 

@@ -111,8 +111,8 @@ class WriteAheadLog:
             self.close()
             raise WriteAheadLogError(self._path, error.strerror or str(error), "room to write") from error
 
-    def clear(self) -> None:
-        """Drop the records if the file has grown beyond `ROTATE_BYTES`; otherwise keep them (they do no harm).
+    def clear(self, keep: Sequence[bytes] = ()) -> None:
+        """Drop all records but `keep` if the file has grown beyond `ROTATE_BYTES`; otherwise keep all: they do no harm.
 
         Raises:
             WriteAheadLogError: the disk refused; the log is closed.
@@ -120,7 +120,7 @@ class WriteAheadLog:
         self._records = []
         if self._fd >= 0 and self._size > ROTATE_BYTES:
             try:
-                self._rotate()
+                self._rotate(keep)
             except OSError as error:
                 self.close()
                 raise WriteAheadLogError(self._path, error.strerror or str(error), "room to write") from error
@@ -175,7 +175,7 @@ class WriteAheadLog:
         what = f"schema version {version}"
         return DamagedLog(self._path, 0, what, f"schema version {SCHEMA_VERSION}, or the gridpact that wrote it")
 
-    def _rotate(self) -> None:
+    def _rotate(self, keep: Sequence[bytes] = ()) -> None:
         fresh = self._path.with_name(self._path.name + ".new")
         fd = os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o600)
         try:
@@ -183,6 +183,8 @@ class WriteAheadLog:
             self._size, self._number, self._salt = 0, 0, b""
             self._write(fd, salt + VERSION.pack(SCHEMA_VERSION) + self._identity)
             self._salt = salt
+            if keep:
+                self._write(fd, _pack(keep))
             os.fsync(fd)
             fresh.replace(self._path)
             _sync_directory(self._path.parent)

@@ -31,6 +31,7 @@ class Observed:
         chain_time_s: the chain clock.
         work_waiting_s: how long something executable has waited for the open height; 0 if nothing does.
         target_height: the highest certified height heard of while this node is behind it; else None.
+        signer_away: why the process that holds the node key does not answer; empty if it does.
         follows: whether a member's RPC, which is followed, answers.
     """
 
@@ -45,6 +46,7 @@ class Observed:
     chain_time_s: Callable[[], int]
     work_waiting_s: Callable[[], float]
     target_height: Callable[[], int | None]
+    signer_away: Callable[[], str]
     follows: Callable[[], bool]
 
     def up(self) -> frozenset[bytes]:

@@ -34,5 +34,7 @@ def unready(node: Observed) -> Iterator[str]:
     used = node.store.used_bytes
     if used > MAX_MAP_SHARE * node.store.map_bytes:
         yield f"database almost full: {used} of {node.store.map_bytes} bytes; raise node.map_size_gib"
+    if away := node.signer_away():
+        yield f"abstains: the signer is away: {away}"
     if driver.abstaining:
         yield "abstains: it may have forgotten votes of its own, and waits for its peers' answers"

@@ -26,6 +26,7 @@ from node.errors import GridpactError
 from node.genesis import load_genesis
 from node.operations.database import check_head, domain_of, open_database
 from node.operations.progress import Advance, unheard
+from node.parsing import ConfigError
 from node.restore import mark, sync_folder
 from node.storage import Store, View
 from node.storage.tables import SCHEMA_VERSION, TABLES
@@ -175,7 +176,7 @@ def _copy_files(config: NodeConfig, folder: Path, *, with_key: bool) -> None:
     shutil.copy(config.genesis, folder / GENESIS_NAME)
     text = _naming(text, "genesis", GENESIS_NAME)
     if with_key:
-        shutil.copy(config.key, folder / KEY_NAME)
+        shutil.copy(_key_file(config), folder / KEY_NAME)
         (folder / KEY_NAME).chmod(0o600)
         text = _naming(text, "key", KEY_NAME)
     _write(folder / CONFIG_NAME, text)
@@ -183,6 +184,12 @@ def _copy_files(config: NodeConfig, folder: Path, *, with_key: bool) -> None:
     for name in (GENESIS_NAME, KEY_NAME):
         if (folder / name).exists():
             _sync_file(folder / name)
+
+
+def _key_file(config: NodeConfig) -> Path:
+    if not isinstance(config.key, Path):
+        raise ConfigError(config.directory / CONFIG_NAME, "signer.socket", "no --with-key: the signer holds the key")
+    return config.key
 
 
 def _naming(text: str, key: str, name: str) -> str:

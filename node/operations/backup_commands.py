@@ -96,12 +96,13 @@ def _put_back(backup: Path, data: Path, json_: bool) -> None:
         manifest = put_back(backup, data, advance=advance)
     config = load_config(data / CONFIG_NAME)
     old = int(manifest.versions["storage"]) < SCHEMA_VERSION
+    has_key = not isinstance(config.key, Path) or config.key.exists()  # else a signer holds it
     if json_:
         shown = {"data": str(data), "height": manifest.height, "hash": manifest.block_hash}
-        typer.echo(json.dumps(shown | {"key": config.key.exists(), "migrate": old}))
+        typer.echo(json.dumps(shown | {"key": has_key, "migrate": old}))
         return
     typer.echo(f"restored {data} from {backup}: height {manifest.height}, block {manifest.block_hash}")
-    if not config.key.exists():
+    if not has_key:
         typer.echo(f"the node key is not in the backup: put it at {config.key}, or name its place in node.toml")
     if old:
         typer.echo(f"an earlier gridpact made it: gridpact node migrate --data {data}")

@@ -11,13 +11,15 @@ from itertools import islice
 from pathlib import Path
 
 from node.application import next_validators
-from node.config import CONFIG_NAME, RESTORED_NAME, WAL_NAME
+from node.config import CONFIG_NAME, RESTORED_NAME, WAL_NAME, SignerAddress
+from node.driver.signer import SignerAway
 from node.driver.wal import DamagedLog, OtherLog, WriteAheadLog
 from node.keys import PASSPHRASE_VARIABLE, KeyFileError, load_key, public_node_key, read_passphrase
 from node.membership import membership
 from node.operations.database import check_head, domain_of, open_database
 from node.operations.doctor import Check, Finding, Patient, fail, ok, warn
 from node.restore import is_marked
+from node.signer.remote import RemoteSigner
 from node.storage import CorruptValue, StorageError, View
 from node.storage.store import LOCK_NAME
 from node.storage.tables import TABLES
@@ -27,6 +29,9 @@ SAMPLE = 200  # values of a table, and heights below the head, that are read
 
 def _key(patient: Patient) -> Iterator[Finding]:
     path = patient.config.key
+    if isinstance(path, SignerAddress):
+        yield _signer(patient, path)
+        return
     try:
         node_key = public_node_key(path)
     except KeyFileError as error:
@@ -42,6 +47,14 @@ def _key(patient: Patient) -> Iterator[Finding]:
         yield fail("passphrase", str(error), "write the key's passphrase into the file that node.toml names")
         return
     yield ok("passphrase", "it opens the key")
+
+
+def _signer(patient: Patient, address: SignerAddress) -> Finding:
+    try:
+        RemoteSigner(address, domain_of(patient.genesis)).hang_up()
+    except SignerAway as error:
+        return fail("signer", str(error), "start it: `gridpact signer run`")
+    return ok("signer", f"{address.socket}: holds node key 0x{address.node_key.hex()}")
 
 
 def _database(patient: Patient) -> Iterator[Finding]:
@@ -107,7 +120,7 @@ def _seat(patient: Patient, view: View) -> Iterator[Finding]:
 def _own_key(patient: Patient) -> bytes | None:
     """Return the node's public key; None if its file cannot be used, which has a line of its own."""
     try:
-        return public_node_key(patient.config.key)
+        return patient.config.node_key()
     except KeyFileError:
         return None
 

@@ -17,13 +17,21 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_der_public_key,
+)
 from cryptography.x509.oid import NameOID
 
 LEAF_LIFETIME = datetime.timedelta(hours=48)
 CLOCK_SKEW = datetime.timedelta(hours=1)
 ANCHOR_FROM = datetime.datetime(2016, 1, 1, tzinfo=datetime.UTC)
 ANCHOR_UNTIL = datetime.datetime(2116, 1, 1, tzinfo=datetime.UTC)
+
+IssueLeaf = Callable[[bytes, datetime.datetime], bytes]
 
 
 class UnknownPeer(Exception):
@@ -51,16 +59,27 @@ def _anchor(node_key: bytes) -> str:
     return certificate.public_bytes(Encoding.PEM).decode()
 
 
-def _leaf(seed: bytes, now: datetime.datetime) -> bytes:
-    """Return a fresh leaf and its key as PEM, signed by the node key with this seed."""
+def sign_leaf(seed: bytes, public_key: bytes, now: datetime.datetime) -> bytes:
+    """Return a short-lived certificate (DER) that the node key with this seed gives another key.
+
+    Args:
+        seed: the node key's Ed25519 seed.
+        public_key: DER, of the curve P-256.
+        now: from when it counts, for `LEAF_LIFETIME`.
+
+    Raises:
+        ValueError: no such key.
+    """
     authority = Ed25519PrivateKey.from_private_bytes(seed)
     node_key = authority.public_key().public_bytes_raw()
-    key = ec.generate_private_key(ec.SECP256R1())
+    key = load_der_public_key(public_key)
+    if not isinstance(key, ec.EllipticCurvePublicKey) or key.curve.name != ec.SECP256R1.name:
+        raise ValueError("a public key of the curve P-256 is expected")
     certificate = (
         x509.CertificateBuilder()
         .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"leaf of {node_key.hex()[:40]}")]))
         .issuer_name(_name(node_key))
-        .public_key(key.public_key())
+        .public_key(key)
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - CLOCK_SKEW)
         .not_valid_after(now + LEAF_LIFETIME)
@@ -68,18 +87,29 @@ def _leaf(seed: bytes, now: datetime.datetime) -> bytes:
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(authority.public_key()), critical=False)
         .sign(authority, None)
     )
-    secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    return certificate.public_bytes(Encoding.PEM) + secret
+    return certificate.public_bytes(Encoding.DER)
 
 
-def make_context(seed: bytes, members: Iterable[bytes], *, server: bool, now: datetime.datetime) -> ssl.SSLContext:
-    """Return a TLS 1.3 context that trusts the members' keys, with a fresh leaf of our own.
+def make_leaf(issue: IssueLeaf, now: datetime.datetime) -> bytes:
+    """Return a fresh key with its certificate, as PEM.
 
     Args:
-        seed: our Ed25519 seed.
+        issue: gives a certificate (DER) for a public key (DER), as `sign_leaf` does.
+        now: from when it counts.
+    """
+    key = ec.generate_private_key(ec.SECP256R1())
+    issued = issue(key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo), now)
+    secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return x509.load_der_x509_certificate(issued).public_bytes(Encoding.PEM) + secret
+
+
+def make_context(leaf: bytes, members: Iterable[bytes], *, server: bool) -> ssl.SSLContext:
+    """Return a TLS 1.3 context that trusts the members' keys.
+
+    Args:
+        leaf: what we show, as `make_leaf` returns it.
         members: the node keys that are trusted.
         server: whether it accepts or dials.
-        now: from when the leaf counts.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER if server else ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
@@ -89,7 +119,7 @@ def make_context(seed: bytes, members: Iterable[bytes], *, server: bool, now: da
     context.verify_mode = ssl.CERT_REQUIRED
     context.load_verify_locations(cadata="".join(_anchor(key) for key in sorted(members)))
     with tempfile.NamedTemporaryFile() as file:  # the ssl module reads certificates from files alone; mode 0600
-        file.write(_leaf(seed, now))
+        file.write(leaf)
         file.flush()
         context.load_cert_chain(file.name)
     return context

@@ -20,8 +20,16 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
-from node.keys import node_key_of
-from node.p2p.certificates import LEAF_LIFETIME, UnknownPeer, make_context, peer_key, watch_handshakes
+from node.driver.signer import SignerAway
+from node.p2p.certificates import (
+    LEAF_LIFETIME,
+    IssueLeaf,
+    UnknownPeer,
+    make_context,
+    make_leaf,
+    peer_key,
+    watch_handshakes,
+)
 from node.p2p.frames import MAX_FRAME_BYTES, WIRE_MAJOR, Channel, Hello, InvalidFrame, decode_hello
 from node.p2p.gate import Gate
 from node.p2p.peer import Peer, PeerInfo, Socket
@@ -49,9 +57,10 @@ def _utc_now() -> datetime.datetime:
 
 @dataclass(frozen=True, slots=True)
 class NetworkIdentity:
-    """Who we are, and on which chain: Ed25519 seed (32 bytes), chain id, genesis hash (32 bytes)."""
+    """Who we are (node key, 32 bytes, and what issues leaves with it), on which chain (its id, genesis hash)."""
 
-    seed: bytes
+    node_key: bytes
+    issue_leaf: IssueLeaf
     chain_id: int
     genesis_hash: bytes
 
@@ -81,7 +90,7 @@ class PeerNetwork:
         jitter: random.Random | None = None,
         now: Callable[[], datetime.datetime] = _utc_now,
     ) -> None:
-        self.node_key = node_key_of(identity.seed)
+        self.node_key = identity.node_key
         self._identity = identity
         self._members = {key: endpoint for key, endpoint in members.items() if key != self.node_key}
         self._listen = listen
@@ -95,7 +104,8 @@ class PeerNetwork:
         self._dialling: dict[bytes, asyncio.Task[None]] = {}
         self._complaints: dict[str, float] = {}
         self._contexts: tuple[ssl.SSLContext, ssl.SSLContext] | None = None
-        self._contexts_until = now()
+        self._leaf = b""
+        self._leaf_renewed = self._leaf_until = now()
         self._runner: web.AppRunner | None = None
         self._gate: Gate | None = None
         self._session: aiohttp.ClientSession | None = None
@@ -182,15 +192,32 @@ class PeerNetwork:
     # -- TLS
 
     def _context(self, *, server: bool) -> ssl.SSLContext:
-        now = self._now()
-        if self._contexts is None or now >= self._contexts_until:
-            seed, keys = self._identity.seed, list(self._members) or [self.node_key]
-            accepting = make_context(seed, keys, server=True, now=now)
+        self._renew_leaf(self._now())
+        if self._contexts is None:
+            leaf, keys = self._leaf, list(self._members) or [self.node_key]
+            accepting = make_context(leaf, keys, server=True)
             accepting.sni_callback = self._swap_context
             watch_handshakes(accepting, lambda reason: self.complain("a stranger", f"refused: TLS handshake: {reason}"))
-            self._contexts = (accepting, make_context(seed, keys, server=False, now=now))
-            self._contexts_until = now + LEAF_LIFETIME / 2
+            self._contexts = (accepting, make_context(leaf, keys, server=False))
         return self._contexts[0 if server else 1]
+
+    def _renew_leaf(self, now: datetime.datetime) -> None:
+        """Take a new leaf when half the life of the old one is over; while the signer is away the old one serves.
+
+        Raises:
+            SignerAway: there is none that is still good.
+        """
+        if now < self._leaf_renewed:
+            return
+        try:
+            self._leaf = make_leaf(self._identity.issue_leaf, now)
+        except SignerAway as error:
+            if now >= self._leaf_until:
+                raise
+            self.complain("our certificate", f"cannot be renewed: {error}")
+            return
+        self._leaf_renewed, self._leaf_until = now + LEAF_LIFETIME / 2, now + LEAF_LIFETIME
+        self._contexts = None
 
     def _swap_context(self, connection: Any, name: str | None, context: ssl.SSLContext) -> None:
         """Give a new connection the current context: current members, a leaf that has not expired."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from contracts import layout
 from contracts.bindings import consortium
 from contracts.system import CONSORTIUM
 from node.chain.transaction import decode_transaction
-from node.evidence import MAX_ATTEMPTS, QUIET_HEIGHTS, TURN_HEIGHTS, Reporter, reporter_account
+from node.evidence import MAX_ATTEMPTS, QUIET_HEIGHTS, TURN_HEIGHTS, Reporter, report_transaction, reporter_account
 from tests.node.chains import OneChain
 from tests.node.samples import node_key, seed
 
@@ -60,7 +61,9 @@ def head(chain: OneChain, reporter: Reporter) -> None:
 
 def made(chain: OneChain) -> tuple[Reporter, Pool]:
     pool = Pool()
-    return Reporter(SEED, chain.genesis.chain_id, pool.submit), pool
+    account = reporter_account(SEED)
+    sign = partial(report_transaction, account, chain.genesis.chain_id)
+    return Reporter(bytes.fromhex(account.address[2:]), sign, pool.submit), pool
 
 
 def vouched(chain: OneChain, reporter: Reporter) -> None:

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from node.commands import app
 from node.config import CONFIG_NAME, DATABASE_NAME, RESTORED_NAME, WAL_NAME, load_config, render_config
 from node.driver.wal import WriteAheadLog, WriteAheadLogError
-from node.keys import SCRYPT_LIGHT, save_key
+from node.keys import SCRYPT_LIGHT, node_key_of, public_node_key, save_key
 from node.restore import is_marked, mark_if_seated, open_log, unmark
 from node.storage import StorageError, Store
 from tests.audit.street import Street
@@ -172,9 +172,7 @@ def test_a_backup_does_not_write_over_anything(house: House, tmp_path: Path) -> 
 
 
 def test_whoever_comes_back_to_a_seat_is_marked(house: House, tmp_path: Path) -> None:
-    stranger = tmp_path / "stranger.json"
-    save_key(stranger, seed("stranger"), "secret", scrypt=SCRYPT_LIGHT)
-    assert not mark_if_seated(house.directory, house.street.genesis, stranger)
+    assert not mark_if_seated(house.directory, house.street.genesis, node_key_of(seed("stranger")))
     assert not is_marked(house.directory)
-    assert mark_if_seated(house.directory, house.street.genesis, house.key)
+    assert mark_if_seated(house.directory, house.street.genesis, public_node_key(house.key))
     assert is_marked(house.directory)

@@ -78,6 +78,7 @@ def test_what_is_put_back_is_the_same_node_and_abstains(street: Street, tmp_path
 def test_a_backup_with_the_key_stands_alone(backup: Path, tmp_path: Path) -> None:
     put_back(backup, tmp_path / "elsewhere" / "house")
     config = load_config(tmp_path / "elsewhere" / "house" / CONFIG_NAME)
+    assert isinstance(config.key, Path)
     assert config.key.parent == config.genesis.parent == config.directory
     assert config.key.stat().st_mode & 0o777 == 0o600
 

@@ -40,7 +40,7 @@ from node.p2p.frames import (
 )
 from node.p2p.peer import QUEUE_MESSAGES
 from tests.node.samples import seed
-from tests.p2p.test_network import CHAIN, GENESIS, KEYS, SEEDS, Node, closed, soon, started
+from tests.p2p.test_network import CHAIN, GENESIS, KEYS, SEEDS, Node, closed, leaf_of, soon, started
 
 NOWHERE = ("127.0.0.1", 1)
 HELLO = Hello(WIRE_MAJOR, CHAIN, GENESIS, "test").encode()
@@ -52,7 +52,7 @@ def now() -> datetime.datetime:
 
 
 def client_context(who: int = 0) -> ssl.SSLContext:
-    return make_context(SEEDS[who], KEYS, server=False, now=now())
+    return make_context(leaf_of(SEEDS[who], now()), KEYS, server=False)
 
 
 async def listening(*members: int, **options: Any) -> Node:
@@ -429,7 +429,7 @@ def test_a_stranger_is_logged(run: Run, caplog: pytest.LogCaptureFixture) -> Non
     async def scenario() -> None:
         node = await listening(0)
         del node.network.complain  # the real one again
-        stranger = make_context(seed("stranger"), KEYS, server=False, now=now())
+        stranger = make_context(leaf_of(seed("stranger"), now()), KEYS, server=False)
         with caplog.at_level(logging.DEBUG, logger="p2p"):
             for _ in range(3):
                 assert (await request(node.network.port, stranger))[0] == b""

@@ -8,6 +8,7 @@ import random
 import socket
 import ssl
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import msgpack
@@ -18,7 +19,7 @@ from hypothesis import strategies as st
 
 from node.keys import node_key_of
 from node.p2p import Channel, NetworkIdentity, PeerNetwork
-from node.p2p.certificates import make_context
+from node.p2p.certificates import make_context, make_leaf, sign_leaf
 from node.p2p.frames import Hello, InvalidFrame, decode_frame, decode_hello, encode_frame
 from tests.node.samples import seed
 
@@ -27,6 +28,11 @@ PATIENCE_S = 10.0
 SEEDS = sorted((seed(f"p2p {i}") for i in range(4)), key=node_key_of)  # the first dials all others
 KEYS = [node_key_of(s) for s in SEEDS]
 LOOPS = [asyncio.new_event_loop, uvloop.new_event_loop]
+
+
+def leaf_of(secret: bytes, now: datetime.datetime) -> bytes:
+    """Return a leaf of the node key with this seed."""
+    return make_leaf(partial(sign_leaf, secret), now)
 
 
 class Node:
@@ -38,7 +44,7 @@ class Node:
         self.complaints: asyncio.Queue[str] = asyncio.Queue()
         options = {} if now is None else {"now": now}
         self.network = PeerNetwork(
-            NetworkIdentity(SEEDS[index], chain, genesis),
+            NetworkIdentity(KEYS[index], partial(sign_leaf, SEEDS[index]), chain, genesis),
             {},
             ("127.0.0.1", 0),
             lambda key, channel, payload: self.inbox.put_nowait((key, channel, payload)),
@@ -211,7 +217,7 @@ def test_strangers_and_garbage_are_refused_and_members_go_on(run: Callable[[Any]
             writer.write_eof()
             await soon(reader.read())
             writer.close()
-        stranger = make_context(seed("stranger"), KEYS, server=False, now=datetime.datetime.now(datetime.UTC))
+        stranger = make_context(leaf_of(seed("stranger"), datetime.datetime.now(datetime.UTC)), KEYS, server=False)
         anonymous = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         anonymous.check_hostname, anonymous.verify_mode = False, ssl.CERT_NONE
         for context in (stranger, anonymous):

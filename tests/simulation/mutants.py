@@ -90,10 +90,9 @@ MUTANTS = (
         "vote-sent-before-synced",
         "node/driver/driver.py",
         "        if records:\n            self._log.append([encode_record(record) for record in records])\n"
-        "        return [effect for action in leaving for effect in self._leave(action)]",
+        "        effects = [effect for action in leaving for effect in self._leave(action)]\n",
         "        effects = [effect for action in leaving for effect in self._leave(action)]\n"
-        "        if records:\n            self._log.append([encode_record(record) for record in records])\n"
-        "        return effects",
+        "        if records:\n            self._log.append([encode_record(record) for record in records])\n",
     ),
     Mutant(
         "commit-before-prepared-certificate-is-durable",
