@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from node.chain.address import checksummed
-from node.client import DEFAULT_RPC, NodeClient
+from node.client import DEFAULT_RPC, NodeClient, NodeUnanswered
 from node.parsing import ConfigError
 
 app = typer.Typer(help="Transactions: why one is stuck, what it is, what waits; send one.", no_args_is_help=True)
@@ -49,6 +49,8 @@ def why(
         subject = f"account {checksummed(bytes.fromhex(what[2:]))}"
     else:
         raise ConfigError("command line", "HASH|ADDRESS", f"0x and 64 or 40 hexadecimal digits, found {what!r}")
+    if not isinstance(found, dict) or not {"status", "reason", "explanation", "advice"} <= found.keys():
+        raise NodeUnanswered(rpc, f"explained nothing: {str(found)[:200]!r}")
     if as_json:
         typer.echo(json.dumps(found, indent=2))
     else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -64,6 +64,26 @@ def stored_logs(raw: bytes) -> list[Log]:
     return _decode_logs(rlp.decode_list(rlp.decode(raw), 4)[3])
 
 
+def stored_logs_in_turn(raw: bytes) -> Iterator[Log]:
+    """Yield the logs of the receipt that `Receipt.encode_stored` made, each decoded when its turn has come.
+
+    Raises:
+        InvalidRlp: not of that shape.
+    """
+    for row in rlp.split(rlp.split(raw)[-1]):
+        yield _decode_log(rlp.decode(row))
+
+
+def stored_outcome(raw: bytes) -> tuple[int, int]:
+    """Return status and cumulative gas of the receipt that `Receipt.encode_stored` made; no log is decoded.
+
+    Raises:
+        InvalidRlp: not of that shape.
+    """
+    _, status, gas, *_ = rlp.split(raw)
+    return rlp.decode_int(rlp.decode(status), 8), rlp.decode_int(rlp.decode(gas), 64)
+
+
 def count_stored_logs(raw: bytes) -> int:
     """Return how many logs the receipt has that `Receipt.encode_stored` made; none is decoded.
 
@@ -74,17 +94,16 @@ def count_stored_logs(raw: bytes) -> int:
 
 
 def _decode_logs(rows: rlp.Item) -> list[Log]:
-    logs = []
-    for row in rlp.decode_list(rows):
-        address, topics, data = rlp.decode_list(row, 3)
-        logs.append(
-            Log(
-                rlp.decode_data(address, 20),
-                tuple(rlp.decode_data(topic, 32) for topic in rlp.decode_list(topics)),
-                rlp.decode_data(data),
-            )
-        )
-    return logs
+    return [_decode_log(row) for row in rlp.decode_list(rows)]
+
+
+def _decode_log(row: rlp.Item) -> Log:
+    address, topics, data = rlp.decode_list(row, 3)
+    return Log(
+        rlp.decode_data(address, 20),
+        tuple(rlp.decode_data(topic, 32) for topic in rlp.decode_list(topics)),
+        rlp.decode_data(data),
+    )
 
 
 def make_receipt(kind: int, status: int, cumulative_gas_used: int, logs: Iterable[Log]) -> Receipt:

@@ -18,6 +18,8 @@ from node.parsing import ConfigError
 from node.restore import mark
 
 GIB = 1 << 30
+HASH_BYTES = 32
+LIMIT = 2**64  # of the numbers in the head of a file
 
 
 def _heights(first: int | None, last: int | None, lowest: int, head: int, where: str) -> tuple[int, int]:
@@ -71,6 +73,8 @@ def export_remote(
     except (KeyError, TypeError, ValueError, AttributeError):
         raise NodeUnanswered(client.url, "it gives no block 0") from None
     head = StreamHead(client.quantity("eth_chainId"), genesis_hash, start, end)
+    if len(genesis_hash) != HASH_BYTES or not 0 <= head.chain_id < LIMIT or end >= LIMIT:
+        raise NodeUnanswered(client.url, "its chain id, its height or the hash of its block 0 is none")
     blocks = _counted(remote_blocks(client, start, end), head, advance)
     return head, write_stream(out, head, blocks, compressed=compressed)
 

@@ -203,7 +203,15 @@ async def transaction_receipt(context: Context, transaction_hash: bytes) -> Json
     if place is None:
         return None
     block = await context.block(place[0])
-    return None if block is None else receipt_json(block, place[1])
+    if block is None or block.light:
+        return None if block is None else receipt_json(block, place[1])
+    return await context.reads.render(render_receipt, *place)
+
+
+def render_receipt(reader: Reader, height: int, index: int) -> Json:
+    """Return a committed transaction's receipt. A read function."""
+    with reader.store.read() as view:
+        return receipt_json(reader.blocks.read(view, height), index)
 
 
 @table.method(

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from contracts.bindings.reverts import explain_revert
 from node.admission import Kind, Sponsor, check_form, highest_cost, intrinsic_gas, sponsor_of
 from node.chain.address import checksummed
+from node.chain.receipt import stored_outcome
 from node.chain.transaction import InvalidTransaction, Transaction, decode_transaction
 from node.mempool.account import AccountQueue
 from node.mempool.dropped import MAX_REMEMBERED, Dropped, Reason
@@ -243,11 +244,11 @@ async def _committed(context: Context, height: int, index: int) -> dict[str, Jso
     story = Story("committed", "succeeded")
     if block is None:
         return story.json()
-    receipt = block.receipts[index]
-    before = block.receipts[index - 1].cumulative_gas_used if index else 0
-    used = receipt.cumulative_gas_used - before
+    status, used = stored_outcome(block.stored_receipts[index])
+    if index:
+        used -= stored_outcome(block.stored_receipts[index - 1])[1]
     where = f"It is in block {height}, at place {index}, and final"
-    if receipt.status:
+    if status:
         story.explanation = [f"{where}. It succeeded and used {used} gas."]
     else:
         story.reason = "reverted"
@@ -262,7 +263,7 @@ async def _committed(context: Context, height: int, index: int) -> dict[str, Jso
         "from": to_data(block.senders[index]),
         "blockNumber": to_quantity(height),
         "transactionIndex": to_quantity(index),
-        "success": bool(receipt.status),
+        "success": bool(status),
     }
 
 

@@ -10,19 +10,22 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
+from itertools import islice
 from typing import Protocol
 
+from node.chain.receipt import Log
+from node.chain.rlp import InvalidRlp
 from node.chain.transaction import Transaction
 from node.errors import GridpactError
 from node.rpc.backend import Backend
 from node.rpc.errors import LimitExceeded
 from node.rpc.formats import random_id, to_data
-from node.rpc.logs import Criteria
+from node.rpc.logs import MAX_KEPT, Criteria
 from node.rpc.protocol import encode_json
 from node.rpc.reads import BlockCache, BlockData
 from node.rpc.render import header_json, logs_json, pending_transaction_json
@@ -30,6 +33,7 @@ from node.rpc.syncing import Progress, SyncWatch
 
 MAX_SUBSCRIPTIONS = 64  # of one connection
 TURN = 32  # subscribers that are told something before the event loop does what else waits: some milliseconds
+LOGS_AT_ONCE = 128  # of a block, which may have tens of thousands; then the loop has its turn
 MAX_PENDING = 10_000  # transactions that nobody was told of yet; older ones are passed over
 SYNC_POLL_S = 1.0  # between looks whether the node is behind, while somebody wants to know
 
@@ -123,9 +127,12 @@ class Feed:
         Raises:
             LimitExceeded: this connection has too many.
         """
-        held = (entry for table in self._tables() for entry in table.values())
+        held = [entry for table in self._tables() for entry in table.values()]
         if sum(entry.subscriber is subscriber for entry in held) >= MAX_SUBSCRIPTIONS:
             raise LimitExceeded(f"at most {MAX_SUBSCRIPTIONS} subscriptions a connection")
+        kept = sum(entry.criteria.size for entry in held if entry.criteria is not None)
+        if criteria is not None and kept + criteria.size > MAX_KEPT:
+            raise LimitExceeded(f"the subscriptions hold {kept} addresses and topics; at most {MAX_KEPT} are kept")
         identifier = random_id()
         self._waiting[identifier] = Subscription(identifier, subscriber, topic, self._head, criteria, whole)
         return identifier
@@ -184,7 +191,7 @@ class Feed:
                     with self._backend.store.read() as view:
                         block = self._blocks.read(view, height)
                     await self._tell_block(block)
-                except GridpactError:
+                except (GridpactError, InvalidRlp):
                     log.exception("a block cannot be told to subscribers", extra={"height": height})
                 self._told = height
                 await asyncio.sleep(0)  # one block at a time, however many came at once
@@ -235,14 +242,16 @@ class Feed:
             head = encode_json(header_json(block.header))
             await self._tell(Topic.NEW_HEADS, lambda entry: (head,) if entry.since < height else ())
         if self._topics[Topic.LOGS]:
-            rendered = [(found, encode_json(table)) for found, table in logs_json(block)]
+            logs = logs_json(block)
+            while piece := [(found, encode_json(table)) for found, table in islice(logs, LOGS_AT_ONCE)]:
+                await self._tell(Topic.LOGS, partial(_wanted, piece, height))
+                await asyncio.sleep(0)
 
-            def wanted(entry: Subscription) -> Iterable[str]:
-                if entry.since >= height:
-                    return ()
-                return [text for log, text in rendered if entry.criteria is None or entry.criteria.match(log)]
 
-            await self._tell(Topic.LOGS, wanted)
+def _wanted(logs: Sequence[tuple[Log, str]], height: int, entry: Subscription) -> Iterable[str]:
+    if entry.since >= height:
+        return ()
+    return [text for log, text in logs if entry.criteria is None or entry.criteria.match(log)]
 
 
 def _form(brief: str, whole: str, entry: Subscription) -> tuple[str]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from node.rpc.errors import SERVER_ERROR, LimitExceeded, RpcError
 from node.rpc.formats import random_id
-from node.rpc.logs import LogQuery
+from node.rpc.logs import MAX_KEPT, LogQuery
 
 MAX_FILTERS = 1_000  # of all clients together
 LIFETIME_S = 300  # without a poll; what Ethereum clients wait
@@ -61,6 +61,10 @@ class FilterTable:
         self._expire()
         if len(self._filters) >= MAX_FILTERS:
             raise LimitExceeded(f"{MAX_FILTERS} filters are installed; uninstall those that are not needed")
+        if isinstance(entry, LogFilter):
+            held = sum(each.query.criteria.size for each, _ in self._filters.values() if isinstance(each, LogFilter))
+            if held + entry.query.criteria.size > MAX_KEPT:
+                raise LimitExceeded(f"the filters hold {held} addresses and topics; at most {MAX_KEPT} are kept")
         identifier = random_id()
         self._filters[identifier] = (entry, self._clock() + LIFETIME_S)
         return identifier

@@ -15,6 +15,7 @@ from node.storage import View
 
 MAX_TOPICS = 4
 MAX_ALTERNATIVES = 1_000  # addresses, and values of one topic
+MAX_KEPT = 250_000  # addresses and values of all filters together, and of all subscriptions: some 30 MB each
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,11 @@ class Criteria:
 
     addresses: frozenset[bytes]
     topics: tuple[frozenset[bytes], ...]
+
+    @property
+    def size(self) -> int:
+        """How many addresses and values there are."""
+        return len(self.addresses) + sum(map(len, self.topics))
 
     def match(self, entry: Log) -> bool:
         """Return whether a log is wanted."""

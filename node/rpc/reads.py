@@ -8,13 +8,15 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVarTuple
 
 from eth_hash.auto import keccak
 
+from node.chain import rlp
 from node.chain.header import Header
-from node.chain.receipt import Receipt
+from node.chain.receipt import Receipt, decode_stored
 from node.execution import Executor, Loop
 from node.rpc.formats import Json
 from node.rpc.protocol import Rendered, encode_json
@@ -25,18 +27,32 @@ Ts = TypeVarTuple("Ts")
 
 LENGTH_BYTES = 4  # of the length before every frame between a node and its reading processes
 OUT_OF_MEMORY = 12  # the status of a reading process that had no memory left; as ENOMEM
+INLINE_RECEIPT_BYTES = 32 * 1024  # of a block, as they are stored: decoding and rendering takes some 20 ms
 CACHED_BLOCKS = 16  # recent ones, which everybody asks for; a block takes at most a few MB
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class BlockData:
-    """A committed block as it is read: header, raw transactions with hashes and senders, receipts."""
+    """A committed block as it is read: header, raw transactions with hashes and senders, receipts as they are stored.
+
+    The receipts are decoded when they are asked for: a block's may hold tens of thousands of logs.
+    """
 
     header: Header
     raws: tuple[bytes, ...]
     hashes: tuple[bytes, ...]
     senders: tuple[bytes, ...]
-    receipts: tuple[Receipt, ...]
+    stored_receipts: tuple[bytes, ...]
+
+    @cached_property
+    def receipts(self) -> tuple[Receipt, ...]:
+        """The receipts, decoded; on the event loop of a `light` block alone."""
+        return tuple(decode_stored(rlp.decode(raw)) for raw in self.stored_receipts)
+
+    @property
+    def light(self) -> bool:
+        """Whether the receipts are so small that they are decoded and rendered in no time."""
+        return sum(map(len, self.stored_receipts)) <= INLINE_RECEIPT_BYTES
 
 
 class BlockCache:
@@ -51,7 +67,8 @@ class BlockCache:
         if block is None:
             raws = view.transactions(height)
             hashes = tuple(keccak(raw) for raw in raws)
-            block = BlockData(view.header(height), raws, hashes, view.senders(height), view.receipts(height))
+            stored = tuple(view.stored_receipts(height))
+            block = BlockData(view.header(height), raws, hashes, view.senders(height), stored)
             self._blocks[height] = block
             if len(self._blocks) > CACHED_BLOCKS:
                 self._blocks.popitem(last=False)

@@ -5,6 +5,7 @@ Source: execution-apis, schemas/{block,transaction,receipt}.yaml; withdrawals an
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from eth_hash.auto import keccak
@@ -12,7 +13,7 @@ from eth_hash.auto import keccak
 from node.chain import rlp
 from node.chain.header import Header
 from node.chain.private import SignedCall, SignedTransfer
-from node.chain.receipt import Log
+from node.chain.receipt import Log, stored_logs_in_turn
 from node.chain.transaction import AccessList, Transaction, decode_transaction
 from node.rpc.formats import Json, to_data, to_quantity
 from node.rpc.reads import BlockData
@@ -234,10 +235,11 @@ def _receipt_logs(block: BlockData, index: int) -> list[dict[str, Json]]:
     return [_log_json(block, index, before + at, entry) for at, entry in enumerate(block.receipts[index].logs)]
 
 
-def logs_json(block: BlockData) -> list[tuple[Log, dict[str, Json]]]:
-    """Return every log of a block with its JSON object."""
-    logs = ((index, entry) for index, receipt in enumerate(block.receipts) for entry in receipt.logs)
-    return [(entry, _log_json(block, index, number, entry)) for number, (index, entry) in enumerate(logs)]
+def logs_json(block: BlockData) -> Iterator[tuple[Log, dict[str, Json]]]:
+    """Yield every log of a block with its JSON object, each made when its turn has come."""
+    logs = ((index, entry) for index, raw in enumerate(block.stored_receipts) for entry in stored_logs_in_turn(raw))
+    for number, (index, entry) in enumerate(logs):
+        yield entry, _log_json(block, index, number, entry)
 
 
 def _log_json(block: BlockData, index: int, log_index: int, entry: Log) -> dict[str, Json]:

@@ -42,6 +42,7 @@ from node.rpc.snapshots import SnapshotRoutes
 from node.snapshot.shelf import Shelf
 
 log = logging.getLogger("rpc")
+http_log = logging.getLogger("rpc.http")
 
 BODY_TIMEOUT_S = 20  # for a client to send its body
 KEEPALIVE_S = 75
@@ -148,6 +149,7 @@ class RpcServer:
         runner = web.AppRunner(
             application,
             access_log=None,
+            logger=http_log,
             handle_signals=False,
             keepalive_timeout=KEEPALIVE_S,
             shutdown_timeout=SHUTDOWN_S,
@@ -290,6 +292,14 @@ class RpcServer:
             raise RuntimeError("the server was not started")
         namespaces = self._access.namespaces(request.headers.get(hdrs.AUTHORIZATION))
         return replace(self._context, namespaces=namespaces, denied=[])
+
+
+def _is_no_client_fault(record: logging.LogRecord) -> bool:
+    """Return whether a record of aiohttp's tells of more than bytes that are no HTTP: everybody can send those."""
+    return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
+
+
+http_log.addFilter(_is_no_client_fault)
 
 
 def _read_order(backend: Backend, config: RpcConfig) -> ReadOrder:

@@ -171,7 +171,7 @@ class Simulation:
             tuple(tx.raw for tx in transactions),
             tuple(tx.hash for tx in transactions),
             tuple(tx.sender for tx in transactions),
-            tuple(receipts),
+            tuple(receipt.encode_stored() for receipt in receipts),
         )
         return Simulated(data, tuple(transactions), tuple(outcomes))
 

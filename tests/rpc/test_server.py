@@ -146,16 +146,18 @@ def test_a_port_in_use_is_named(node: RunningNode, tmp_path: Path) -> None:
     node.run(RpcServer(node.backend, RpcConfig(port=0)).close())
 
 
-def test_garbage_on_the_port_is_answered_and_forgotten(node: RunningNode) -> None:
+def test_garbage_on_the_port_is_answered_and_forgotten(node: RunningNode, caplog: pytest.LogCaptureFixture) -> None:
     for garbage in (
         b"\x16\x03\x01\x00\x00",
         b"GET / HTTP/9.9\r\n\r\n",
         b"POST / HTTP/1.1\r\nContent-Length: -5\r\n\r\n",
+        b"POST / HTTP/1.1\r\nX: " + b"a" * 10_000 + b"\r\n\r\n",
     ):
         with socket.create_connection(("127.0.0.1", node.port), timeout=5) as connection:
             connection.sendall(garbage + b"\r\n\r\n")
             assert connection.recv(4_096).startswith(b"HTTP/1.")
     assert node.result("eth_blockNumber").startswith("0x")
+    assert not [record for record in caplog.records if record.exc_info]  # a log that everybody can fill
 
 
 # -- limits
