@@ -123,7 +123,7 @@ function showVotes({ votes, validators, nodeKey, leader, view }) {
     if (votes.length === 0) return el("p", { class: "quiet" }, "No votes yet.");
     const from = grouped(number(votes[0].height));
     const to = grouped(number(votes.at(-1).height));
-    const moved = number(view) ? ` Its leader did not bring it about in time: this is attempt ${number(view) + 1}.` : "";
+    const moved = number(view) ? ` Leaders of the next block were too slow: it is at attempt ${number(view) + 1}.` : "";
     const range = votes.length === 1 ? `block ${to}` : `blocks ${from} to ${to}`;
     const caption =
       `Whose votes made up the certificates of ${range}, the newest at the right. A ring is no failure: ` +
@@ -140,7 +140,7 @@ function showVotes({ votes, validators, nodeKey, leader, view }) {
         `${cast} of ${each.signed.length}`,
       ];
     });
-    return table(caption, [["household"], ["votes"], ["", "n"]], rows, "votes");
+    return table(caption, [["household"], ["votes"], ["signed", "n"]], rows, "votes");
   });
 }
 
@@ -194,7 +194,7 @@ function showPeers({ peers, head }) {
       el("span", { class: row.connected ? undefined : "bad" }, row.connected ? "connected" : "not connected"),
       row.level,
     ]);
-    return table("The other members’ nodes, as this one sees them.", [["node"], ["line"], ["height", "n"]], cells);
+    return table("The other members’ nodes, as this one sees them.", [["node"], ["line"], ["height", "end"]], cells, "peers");
   });
 }
 

@@ -258,6 +258,11 @@ def test_it_can_be_switched_off(tmp_path: Path) -> None:
 # -- in a browser
 
 
+async def hang_up(running: RunningNode) -> None:
+    for opened in list(running.server._sockets):
+        await opened.close()
+
+
 async def texts(browser: Browser, selector: str) -> list[str]:
     found = await browser.value(f"[...document.querySelectorAll('{selector}')].map((one) => one.textContent)")
     return [str(text) for text in found]
@@ -304,6 +309,22 @@ def test_in_a_browser(street: RunningNode, tmp_path: Path) -> None:
                 "[...document.querySelectorAll('main *')].filter((one) => one.getBoundingClientRect().right > 361)"
             )
             assert await browser.value(f"{outside}.map((one) => one.outerHTML)") == []
+
+            await asyncio.to_thread(street.run, hang_up(street))  # the node goes away, and is found again
+            await browser.becomes(
+                "document.getElementById('state').textContent.startsWith('The node does not answer.')"
+            )
+            await browser.value(
+                "document.dispatchEvent(new Event('visibilitychange')), 0"
+            )  # somebody looks: no waiting
+            await browser.becomes("document.getElementById('state').textContent === 'live'")
+            mined = await asyncio.to_thread(street.mine)
+            await browser.becomes(f"document.getElementById('head').textContent === 'Block {mined}'", 4)
+
             assert browser.troubles == []  # no error, no exception, nothing against the Content-Security-Policy
+            script = "Object.assign(document.createElement('script'), {textContent: 'window.ran = 1'})"
+            await browser.value(f"document.body.append({script}), 0")
+            assert await browser.value("window.ran") is None
+            assert any("Content Security Policy" in trouble for trouble in browser.troubles)  # so it would be heard of
 
     asyncio.run(job())
