@@ -12,7 +12,7 @@ SEED ?= 1
 COUNT ?= 100
 TX ?= 1000000
 .DEFAULT_GOAL := help
-.PHONY: help devnet soak soak-kill soak-chain operations fuzz fuzz-rpc sim sim-mutants test test-kill test-tools test-tamper test-web3 check conformance format lint types imports anonymity bench bench-privacy bench-private-window bench-worst-case bench-catchup bench-logs bench-subscribers bench-scale lock contracts clean
+.PHONY: help devnet soak soak-kill soak-chain operations fuzz fuzz-rpc sim sim-mutants test test-long test-kill test-tools test-tamper test-web3 check conformance format lint types imports anonymity bench bench-privacy bench-private-window bench-worst-case bench-catchup bench-logs bench-subscribers bench-scale lock contracts clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -32,6 +32,9 @@ devnet: $(RUN) ## set up and let four households trade for a day (ARGS=--exit en
 
 test: $(DEV) ## set up and run the tests (no network, under ten minutes)
 	$(BIN)/pytest -n 2 $(ARGS)
+
+test-long: $(DEV) ## the tests in their long forms, contracts on py-evm's own opcode loop
+	GRIDPACT_LONG=1 $(BIN)/pytest -n 2 $(ARGS)
 
 test-kill: $(DEV) ## kill -9 of validators and agents during the day, then of all four at once
 	$(BIN)/pytest -m kill $(ARGS)

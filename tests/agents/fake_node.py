@@ -56,8 +56,7 @@ class FakeNode:
 
     def _execute(self, digest: str, sender: str, fields: dict[str, Any]) -> None:
         state = self.street.state
-        state.clear_transient_storage()
-        state.lock_changes()
+        state.accounts.begin_transaction()
         to = bytes(fields["to"])
         message = Message(fields["gas"], to, bytes.fromhex(sender[2:]), 0, bytes(fields["data"]), state.get_code(to))
         context = state.get_transaction_context_class()(0, message.sender, [])

@@ -69,7 +69,7 @@ def founded() -> Street:
     for name in (*DEPOSITORS, "operator"):
         street.send(name, system.FIAT_TOKEN, fiat_token.approve(system.SHIELDED_POOL))
     street.state.set_code(system.PRIVATE_MARKET, KEEP_HASH)
-    return keep(street)
+    return street.keep()
 
 
 @cache
@@ -78,14 +78,7 @@ def filled() -> tuple[Street, Purse]:
     purse = Purse(founded().fresh())
     for sender in DEPOSITORS[:8]:
         purse.deposit(sender, [700, 300])
-    return keep(purse.street), purse
-
-
-def keep(street: Street) -> Street:
-    """Let `fresh` go back to what is now."""
-    street.root = street.state.make_state_root()
-    street.state.persist()
-    return street
+    return purse.street.keep(), purse
 
 
 @dataclass

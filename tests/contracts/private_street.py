@@ -290,13 +290,6 @@ def genesis(houses: tuple[str, ...] = HOUSES) -> dict[str, Any]:
     return {**content, "tariffs": tariffs, "market": terms}
 
 
-def keep(street: Street) -> Street:
-    """Let `fresh` go back to what is now."""
-    street.root = street.state.make_state_root()
-    street.state.persist()
-    return street
-
-
 # -- attacks
 
 
@@ -390,7 +383,7 @@ def founded(houses: tuple[str, ...] = HOUSES) -> Street:
     street = Street(genesis(houses))
     for house in houses:
         registered.register(street, house)
-    return keep(street)
+    return street.keep()
 
 
 SIDES = {"ann": Side.SELL, "bob": Side.BUY, "cat": Side.BUY, "dan": Side.SELL, "eva": Side.BUY, "fred": Side.NONE}
@@ -438,7 +431,7 @@ def offered() -> Window:
     for house, trader in traders.items():
         offer(street, trader, SIDES[house])
         fund(street, trader)
-    return Window(keep(street), traders, {})
+    return Window(street.keep(), traders, {})
 
 
 @cache
@@ -453,7 +446,7 @@ def traded() -> Window:
     ):
         window.trades[seller, buyer] = trade(street, traders[seller], traders[buyer], energy_wh, tick=tick)
     window.trades["dan", "bob"] = allocate(street, traders["dan"], traders["bob"], 300)
-    keep(street)
+    street.keep()
     return window
 
 
@@ -462,5 +455,5 @@ def delivered() -> Window:
     """The window is over, its readings are closed and prepared."""
     window = traded().fresh(WINDOW + 1)
     deliver(window.street, READINGS)
-    keep(window.street)
+    window.street.keep()
     return window

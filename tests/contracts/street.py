@@ -1,17 +1,17 @@
-"""A street on py-evm's stock state: the system contracts deployed from a genesis file, accounts that send, a clock."""
+"""A street on the node's own machine: the system contracts deployed from a genesis file, accounts that send, a clock.
+
+With GRIDPACT_LONG set it runs on py-evm's opcode loop in place of the node's.
+"""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, TypeVar
 
-from eth.db.atomic import AtomicDB
-from eth.vm.execution_context import ExecutionContext
-from eth.vm.forks.prague.computation import PRAGUE_PRECOMPILES, PragueComputation
-from eth.vm.forks.prague.state import PragueState
 from eth.vm.message import Message
 from eth_hash.auto import keccak
 from eth_keys.datatypes import PrivateKey
@@ -22,8 +22,13 @@ from contracts.bindings.abi import Event, View
 from contracts.bindings.events import decode_log
 from contracts.bindings.market_types import Cash, CashKind, Tariff
 from contracts.bindings.reverts import Revert, decode_revert, explain_revert
-from node.execution.precompiles import ED25519_VERIFY, ed25519_verify
-from node.execution.proofs import PROOFS
+from node.execution import BlockEnvironment, Loop
+from node.execution.computation import computation_class
+from node.execution.machine import Machine
+from node.rules import Rules
+from node.state import EMPTY_ROOT, Account, AccountChange, slot_key
+from node.state.code import beginnings
+from tests.long import LONG
 
 T = TypeVar("T")
 
@@ -151,24 +156,53 @@ def block_hash(height: int) -> bytes:
     return bytes(keccak(b"block" + height.to_bytes(8, "big")))
 
 
-class Computation(PragueComputation):
-    """py-evm's, with the chain's precompiles, and without EIP-3860's bound, which does not hold at genesis."""
+RULES = Rules(1, CHAIN_ID)
+LOOP = Loop.STOCK if LONG else Loop.INLINED
 
-    _precompiles = {  # noqa: RUF012 - py-evm's form
-        **PRAGUE_PRECOMPILES,
-        ED25519_VERIFY: ed25519_verify,
-        **{number.to_bytes(20, "big"): precompile for number, precompile in PROOFS.items()},
-    }
+
+class Computation(computation_class(RULES.fork, LOOP)):  # type: ignore[misc]
+    """The node's, without EIP-3860's bound, which does not hold at genesis."""
 
     @classmethod
     def validate_create_message(cls, message: Any) -> None:
         """Let constructors have a hundred members' arguments."""
 
 
-class ChainState(PragueState):
-    """py-evm's, with block hashes."""
+@dataclass(frozen=True, slots=True)
+class World:
+    """A state that stays as it is: what the node's machine stands on."""
 
-    computation_class = Computation
+    accounts: Mapping[bytes, AccountChange] = field(default_factory=dict)
+    slots: Mapping[bytes, int] = field(default_factory=dict)
+    codes: Mapping[bytes, bytes] = field(default_factory=dict)
+
+    def account(self, address: bytes) -> Account | None:
+        """The account; its storage root is not kept."""
+        found = self.accounts.get(address)
+        return None if found is None else Account(found.nonce, found.balance, EMPTY_ROOT, found.code_hash)
+
+    def storage(self, address: bytes, slot: int) -> int:
+        """A slot's value."""
+        return self.slots.get(slot_key(address, slot), 0)
+
+    def code(self, code_hash: bytes) -> bytes:
+        """A contract's code."""
+        return self.codes.get(code_hash, b"")
+
+    def beginnings(self, code_hash: bytes) -> bytes | None:
+        """Where its instructions begin."""
+        return _beginnings(self.code(code_hash))
+
+
+_beginnings = cache(beginnings)
+
+
+class ChainState(Machine):
+    """The node's, with block hashes for whatever block it is."""
+
+    def __init__(self, world: World, now_s: int) -> None:
+        super().__init__(world, BlockEnvironment(1, now_s, 30_000_000, bytes(32), CHAIN_ID, block_hash), RULES)
+        self.computation_class = Computation
 
     def get_ancestor_hash(self, block_number: int) -> Any:
         """BLOCKHASH, of the last 256 blocks."""
@@ -180,22 +214,30 @@ class Street:
 
     def __init__(self, content: dict[str, Any] | None = None) -> None:
         self.genesis = content or genesis()
-        self.db = AtomicDB()
-        self.state = self._state(ZERO_S, None)
+        self.world = World()
+        self.state = ChainState(self.world, ZERO_S)
         for address, init_code in system.genesis_deployments(self.genesis):
             self.deploy(init_code, address)
-        self.root = self.state.make_state_root()
-        self.state.persist()
+        self.keep()
+
+    def keep(self) -> Street:
+        """Let `fresh` go back to what is now."""
+        changes = self.state.accounts.changes()
+        accounts = {**self.world.accounts, **changes.accounts}
+        self.world = World(
+            {address: account for address, account in accounts.items() if account is not None},
+            {**self.world.slots, **changes.storage},
+            {**self.world.codes, **changes.codes},
+        )
+        context, self.state = self.state.execution_context, ChainState(self.world, ZERO_S)
+        self.state.execution_context = context
+        return self
 
     def fresh(self) -> Street:
-        """A copy as it was after genesis, at the first second of window 0."""
+        """A copy as it was when it was kept (after genesis), at the first second of window 0."""
         twin = copy.copy(self)
-        twin.state = self._state(ZERO_S, self.root)
+        twin.state = ChainState(self.world, ZERO_S)
         return twin
-
-    def _state(self, now_s: int, root: bytes | None) -> ChainState:
-        context = ExecutionContext(bytes(20), now_s, 1, 0, bytes(32), 30_000_000, [], CHAIN_ID, 0, 0)
-        return ChainState(self.db, context, root or BLANK_ROOT)
 
     @property
     def now_s(self) -> int:
@@ -241,8 +283,7 @@ class Street:
     def send(self, sender: str | bytes, to: bytes, data: bytes, *, origin: bytes | None = None) -> Sent:
         """Send a transaction; raises Refused when it reverts."""
         source = account(sender) if isinstance(sender, str) else sender
-        self.state.clear_transient_storage()
-        self.state.lock_changes()
+        self.state.accounts.begin_transaction()
         message = Message(CALL_GAS, to, source, 0, data, self.state.get_code(to))
         return self._run(message, origin=origin)
 
@@ -368,6 +409,3 @@ def by_kind(lines: list[Cash], party: bytes) -> dict[CashKind, int]:
         if line.party == party:
             kinds[line.kind] = kinds.get(line.kind, 0) + line.amount_microeur
     return kinds
-
-
-BLANK_ROOT = bytes.fromhex("56e81f171bcc55a6ff8345e692c0f86e5b48e01b996cadc001622fb5e363b421")

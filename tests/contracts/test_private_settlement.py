@@ -69,8 +69,7 @@ def sold() -> Window:
     """The sellers have settled."""
     window = delivered().fresh(WINDOW + 1)
     window.settle("ann", "dan")
-    window.street.root = window.street.state.make_state_root()
-    window.street.state.persist()
+    window.street.keep()
     return window
 
 

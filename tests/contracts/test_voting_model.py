@@ -20,6 +20,7 @@ from contracts.bindings.consortium_events import ProposalKind, ProposalState
 from contracts.bindings.consortium_votes import Equivocation
 from tests.contracts.street import CHAIN_ID, HOUSES, Refused, Street, account, block_hash, genesis, hexed
 from tests.contracts.voting_model import CHANGES, Model, Refusal
+from tests.long import short_or_long
 
 FOUNDERS = HOUSES
 PEOPLE = (*FOUNDERS, "eve", "fay")  # eve and fay are no members at first
@@ -274,5 +275,9 @@ class Consortium(RuleBasedStateMachine):
 
 TestConsortium = Consortium.TestCase
 TestConsortium.settings = settings(
-    max_examples=30, stateful_step_count=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
+    max_examples=short_or_long(15, 30),
+    stateful_step_count=60,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=list(HealthCheck),
 )
