@@ -19,7 +19,6 @@ GATHER_S: Final = 0.2
 MAX_GATHERED_BYTES: Final = 16 * 1024 * 1024  # more than comes in while a slow disk writes; then all is written anew
 ROTATE_BYTES: Final = 1024 * 1024  # a journal up to here is never rotated
 ROTATE_FACTOR: Final = 4  # nor one that is at most so many times as large as what still waits
-RESTORED_AT_ONCE: Final = 16  # then the event loop has its turn
 
 log = logging.getLogger("mempool")
 
@@ -58,14 +57,13 @@ class PoolJournal:
             return 0
         found = await asyncio.to_thread(self._read, self._journal)
         taken = 0
-        for number, raw in enumerate(found.raws, 1):
+        for raw in found.raws:
             try:
                 take(raw)
                 taken += 1
             except InvalidTransaction:
                 pass  # committed, or no block can contain it any more
-            if number % RESTORED_AT_ONCE == 0:
-                await asyncio.sleep(0)
+            await asyncio.sleep(0)  # proofs take tens of milliseconds, and there may be a thousand with some
         if found.raws:
             log.info("transactions put back", extra={"journalled": len(found.raws), "taken": taken})
         self._restored = self._anew = True

@@ -131,6 +131,11 @@ async def filter_changes(context: Context, identifier: str) -> Json:
     entry = context.filters.find(identifier)
     if isinstance(entry, PendingFilter):
         return await _pending(context, entry)
+    async with entry.turn:  # of two polls at once, the second goes on where the first has ended
+        return await _news(context, entry)
+
+
+async def _news(context: Context, entry: LogFilter | BlockFilter) -> Json:
     stop = _next_height(context)
     start = entry.next_height
     if isinstance(entry, BlockFilter):

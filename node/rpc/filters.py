@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -17,10 +18,11 @@ MAX_PENDING = 10_000  # hashes kept for a filter between two polls; older ones a
 
 @dataclass(slots=True)
 class LogFilter:
-    """Logs of a query; `next_height` is the first one that was not looked at."""
+    """Logs of a query; `next_height` is the first one that was not looked at; one poll at a time has the `turn`."""
 
     query: LogQuery
     next_height: int
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 @dataclass(slots=True)
@@ -28,6 +30,7 @@ class BlockFilter:
     """Hashes of new blocks from `next_height` on."""
 
     next_height: int
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 @dataclass(slots=True)

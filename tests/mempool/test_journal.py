@@ -130,6 +130,25 @@ def test_notes_are_gathered_and_what_waits_is_put_back(tmp_path: Path) -> None:
     assert Journal(path).read().raws == [RAWS[0], RAWS[2], RAWS[6]]
 
 
+def test_between_any_two_that_are_put_back_the_loop_has_its_turn(tmp_path: Path) -> None:
+    path = tmp_path / "pool.journal"
+    path.write_bytes(WHOLE)
+    seen: list[str] = []
+
+    async def others() -> None:
+        while len(seen) < 2 * len(RAWS):
+            seen.append("other")
+            await asyncio.sleep(0)
+
+    async def scenario() -> None:
+        keeper = PoolJournal(path, list)
+        await asyncio.gather(keeper.restore(lambda _: seen.append("one")), others())
+        await keeper.close()
+
+    run(scenario)
+    assert "one one" not in " ".join(seen)
+
+
 def test_it_is_written_anew_when_it_has_grown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(journalling, "ROTATE_BYTES", 2_000)
     path, sizes = tmp_path / "pool.journal", []

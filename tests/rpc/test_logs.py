@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from node.chain.receipt import Log, bloom_bits, count_stored_logs, logs_bloom, make_receipt, stored_logs
 from node.execution import Executor
 from node.rpc.errors import LimitExceeded, RpcError
+from node.rpc.eth_filters import filter_changes
 from node.rpc.filters import LIFETIME_S, MAX_FILTERS, BlockFilter, FilterTable, PendingFilter
 from node.rpc.log_search import Columns, TooMuch, may_hold, search
 from node.rpc.logs import Criteria
@@ -130,6 +132,21 @@ def test_a_poll_that_finds_too_much_gets_a_part_and_the_next_one_goes_on(
     monkeypatch.setattr("node.rpc.eth_filters.MAX_RESULTS", 2)
     polled = [node.result("eth_getFilterChanges", identifier) for _ in range(4)]
     assert [[int(entry["topics"][0], 16) for entry in each] for each in polled] == [[0, 1], [2, 3], [4], []]
+
+
+def test_two_polls_at_once_tell_nothing_twice(node: RunningNode, emitter: str) -> None:
+    logs, blocks = node.result("eth_newFilter", {"address": emitter}), node.result("eth_newBlockFilter")
+    for number in range(3):
+        _send(node, emitter, _topic(number))
+
+    async def polls(identifier: str) -> list[Any]:
+        assert node.server._context is not None
+        return await asyncio.gather(*(filter_changes(node.server._context, identifier) for _ in range(2)))
+
+    told = [entry for part in node.run(polls(logs)) for entry in json.loads(part)]
+    assert [int(entry["topics"][0], 16) for entry in told] == [0, 1, 2]
+    hashes = [each for part in node.run(polls(blocks)) for each in part]
+    assert hashes == [entry["blockHash"] for entry in told]
 
 
 def test_a_log_filter_that_ends(node: RunningNode, emitter: str) -> None:
