@@ -22,7 +22,7 @@ from node.config import (
     render_config,
 )
 from node.genesis import Genesis, load_genesis, parse_genesis
-from node.keys import new_seed, node_key_of, public_node_key, read_passphrase, save_key
+from node.keys import NODE_KIND, new_seed, public_node_key, read_passphrase, save_key
 from node.log import configure
 from node.operations import backup_commands, chain_commands, data_commands, log_commands, look_commands
 from node.parsing import ConfigError, parse_endpoint
@@ -161,17 +161,19 @@ def _complete(folder: Path, data: Path, genesis: Path, config: str) -> None:
 def key(
     out: Annotated[Path, typer.Option(help="The new key file; it must not exist.")],
     passphrase_file: Annotated[Path | None, typer.Option(help="File with the passphrase that encrypts it.")] = None,
+    json_: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Make a validator's node key; print the public half that a genesis file names, and the account it reports with.
+    """Make a validator's node key, as `gridpact keys new` does.
+
+    It prints the public half that a genesis file names, and the account that the node reports with.
 
     Example: gridpact node key --out node-key.json --passphrase-file secret
     """
-    from node.evidence import reporter_account
+    from node.key_commands import show_secret, tell
 
     seed = new_seed()
     save_key(out, seed, read_passphrase(passphrase_file))
-    typer.echo(f"node key 0x{node_key_of(seed).hex()} in {out}")
-    typer.echo(f"reporter account {reporter_account(seed).address}: vouch for it, so that the node can report liars")
+    tell(show_secret(out, seed, NODE_KIND), as_json=json_)
 
 
 @app.command()

@@ -118,6 +118,20 @@ def public_node_key(path: Path) -> bytes:
     return parse_hex(text, 32, lambda: KeyFileError(path, "node_key is none", "0x and 64 hexadecimal digits"))
 
 
+def public_half(path: Path) -> tuple[str, bytes]:
+    """Return what a key file says without its passphrase: the kind, and a node key (32) or an address (20 bytes).
+
+    Raises:
+        KeyFileError: missing, open to others, or it does not say so.
+    """
+    content = _read(path)
+    if content.get("kind", ACCOUNT_KIND) == NODE_KIND:
+        return NODE_KIND, public_node_key(path)
+    address = str(content.get("address", "")).removeprefix("0x")
+    found = parse_hex("0x" + address, 20, lambda: KeyFileError(path, "it names no address", "an Ethereum keystore V3"))
+    return ACCOUNT_KIND, found
+
+
 def account_address(secret: bytes) -> bytes:
     """Return the Ethereum address (20 bytes) of a secp256k1 key."""
     from coincurve import PrivateKey
@@ -125,7 +139,7 @@ def account_address(secret: bytes) -> bytes:
     return keccak(PrivateKey(secret).public_key.format(compressed=False)[1:])[12:]
 
 
-def read_passphrase(path: Path | None) -> str:
+def read_passphrase(path: Path | None, prompt: str = "passphrase of the node key: ") -> str:
     """Return the passphrase from a file, else from GRIDPACT_PASSPHRASE, else from a prompt.
 
     Raises:
@@ -138,7 +152,7 @@ def read_passphrase(path: Path | None) -> str:
         if found is not None:
             return found
         try:
-            return getpass("passphrase of the node key: ")
+            return getpass(prompt)
         except (EOFError, OSError):
             where = Path("passphrase_file")
             raise KeyFileError(
