@@ -12,7 +12,6 @@ from typing import Any
 from agents.auditing.configuration import AUDITOR_CONFIG, render_auditor
 from agents.configuration import HOUSEHOLD_CONFIG, OPERATOR_CONFIG, render_household, render_operator
 from agents.keys import create_key
-from agents.market.tariff import PRESETS
 from devnet.accounts import (
     MNEMONIC_ACCOUNTS,
     MNEMONIC_BALANCE_WEI,
@@ -25,6 +24,8 @@ from devnet.auditors import AuditorKeys, devnet_auditors, genesis_sections
 from devnet.scenario import DATA, HouseholdPlan, Scenario
 from node.config import CONFIG_NAME
 from node.evidence import reporter_account
+from node.genesis_template import Connection, Founder
+from node.genesis_template import genesis_content as template_content
 from node.keys import ACCOUNT_KIND, NODE_KIND, SCRYPT_LIGHT, account_address, node_key_of, save_key
 
 CHAIN_ID = 20_160_621
@@ -33,7 +34,6 @@ VIEW_TIMEOUT_MS = 3_000
 AGENTS_ABOVE, P2P_ABOVE = 5_000, 10_000  # ports above the RPC port
 MAX_RPC_PORT = 22_000  # so that all ports stay below those that the system hands out itself
 SNAPSHOT_HEIGHTS = 8  # so that a newcomer to a young devnet finds one
-MAX_POWER_W = 50_000  # of a meter: what a house connection carries
 AGENT_FOLDER = "household"
 NODE_FOLDER = "node"
 OPERATOR_FOLDER = "operator"
@@ -236,56 +236,31 @@ def genesis_content(place: Place) -> dict[str, Any]:
     else:
         zero_s = now_ms // 1000
         clock = {"wall_start_ms": zero_s * 1000, "steps": [[0, 1]]}
-    return {
-        "format": "gridpact-genesis/1",
-        "chain_id": options.chain_id,
-        "genesis_time_s": zero_s,
-        "clock": clock,
-        "rules": {
-            "version": 1,
-            "open_accounts": options.open_accounts or options.unlock,
-            "view_timeout_ms": VIEW_TIMEOUT_MS,
-        },
-        "schedule": {"window_zero_s": zero_s, **scenario.schedule},
-        "members": [
-            {
-                "name": plan.connection,
-                "node_key": _hex(node_key_of(derived_key(f"node {i}"))),
-                "p2p": place.p2p(i),
-                "account": _hex(households[i]),
-                "vouched": [_hex(account) for account in vouched[i]],
-            }
+    return template_content(
+        chain_id=options.chain_id,
+        start_s=zero_s,
+        clock=clock,
+        rules={"open_accounts": options.open_accounts or options.unlock, "view_timeout_ms": VIEW_TIMEOUT_MS},
+        schedule=scenario.schedule,
+        members=[
+            Founder(
+                plan.connection,
+                node_key_of(derived_key(f"node {i}")),
+                place.p2p(i),
+                households[i],
+                tuple(vouched[i]),
+            )
             for i, plan in enumerate(scenario.households[: place.validators])
         ],
-        "operator": _hex(operator),
-        "issuers": [_hex(operator)],
-        "meters": [
-            {
-                "meter": _hex(meters[i]),
-                "household": _hex(households[i]),
-                "connection": plan.connection,
-                "max_power_w": MAX_POWER_W,
-            }
-            for i, plan in enumerate(scenario.households)
+        operator=operator,
+        connections=[
+            Connection(meters[i], households[i], plan.connection) for i, plan in enumerate(scenario.households)
         ],
-        "tariffs": [_tariff(place.tariff)],
-        "market": dict(scenario.market),
-        "accounts": {_hex(address): str(MNEMONIC_BALANCE_WEI) for address in everyone},
-        **private,
-    }
-
-
-def _tariff(preset: str) -> dict[str, Any]:
-    tariff = PRESETS[preset]
-    return {
-        "preset": preset,
-        "valid_from_window": tariff.valid_from_window,
-        "energy_microeur_per_kwh": tariff.energy_microeur_per_kwh,
-        "grid_microeur_per_kwh": tariff.grid_microeur_per_kwh,
-        "levies_microeur_per_kwh": tariff.levies_microeur_per_kwh,
-        "local_charges_microeur_per_kwh": tariff.local_charges_microeur_per_kwh,
-        "feed_in_microeur_per_kwh": tariff.feed_in_microeur_per_kwh,
-    }
+        tariff=place.tariff,
+        market=scenario.market,
+        balances=dict.fromkeys(everyone, MNEMONIC_BALANCE_WEI),
+        more=private,
+    )
 
 
 def _write_household(place: Place, index: int, plan: HouseholdPlan) -> None:

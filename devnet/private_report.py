@@ -11,7 +11,6 @@ from rich.table import Table
 
 from agents import bill
 from agents.journal import JOURNAL_NAME, PrivateIntent, lines_of
-from agents.market.tariff import PRESETS
 from agents.private.session import open_session
 from agents.private.trading import WALLET_NAME
 from agents.wallet.store import open_wallet_file
@@ -19,6 +18,7 @@ from agents.wallet.wallet import Wallet
 from contracts.bindings.market_types import PRICE_TICK_MICROEUR_PER_KWH
 from contracts.bindings.private_market import OperatorPaid
 from contracts.bindings.shielded_pool import Collected, Deposited, Released, Withdrawn
+from contracts.tariffs import PRESETS
 from devnet.accounts import derived_key
 from devnet.layout import Place
 from devnet.private_street import (

@@ -10,7 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from agents import bill
-from agents.market.tariff import PRESETS, why_no_trade
+from agents.market.tariff import why_no_trade
+from contracts.tariffs import PRESETS
 from devnet.accounts import derived_key
 from devnet.layout import Place
 from devnet.scenario import DATA

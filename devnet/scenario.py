@@ -9,7 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from agents.market.tariff import PRESETS
+from contracts.tariffs import PRESETS
 from node.parsing import ConfigError, Table
 
 SCENARIOS = Path(__file__).parent / "scenarios"

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from rich.table import Table
 
 from agents.journal import Recorded
-from agents.market.tariff import PRESETS
+from contracts.tariffs import PRESETS
 from devnet.layout import Place
 from devnet.street import HouseholdDay
 

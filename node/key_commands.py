@@ -166,17 +166,17 @@ def list_keys(
         try:
             kind, public = public_half(path)
         except KeyFileError as error:
-            refused.append(error)
+            refused.append(str(error))
             continue
         found.append(Shown("node" if kind == NODE_KIND else "account", "0x" + public.hex(), str(path)))
     if json_:
         keys = [{"kind": each.kind, "public": each.public, "file": each.file} for each in found]
-        typer.echo(json.dumps({"keys": keys, "refused": [str(error) for error in refused]}))
+        typer.echo(json.dumps({"keys": keys, "refused": refused}))
     else:
         for each in found:
             typer.echo(f"{each.kind:8} {each.public:68} {each.file}")
-        for error in refused:
-            typer.echo(f"refused  {error}")
+        for reason in refused:
+            typer.echo(f"refused  {reason}")
     if refused:
         raise typer.Exit(1)
 

@@ -20,7 +20,6 @@ from random import Random
 from agents.devices.battery import BatterySpec
 from agents.forecast import DayBefore
 from agents.market.mechanism import SOLD_OUT, SellerBook, SellerRules
-from agents.market.tariff import PRESETS
 from agents.private.cover import quota_of, settled_price
 from agents.profiles import ConnectionProfile, DataDirectory
 from agents.simulation import SimulatedHousehold, Street
@@ -30,6 +29,7 @@ from agents.trading.plan import Hours, StorageTrading, Trading
 from agents.trading.strategy import Limits
 from contracts.bindings.market_types import Parameters
 from contracts.bindings.private_market import MAX_PURCHASES
+from contracts.tariffs import PRESETS
 from devnet.scenario import MARKET_KEYS, HouseholdPlan, find_scenario, load_scenario
 
 DATA = Path(__file__).parents[2] / "devnet" / "data"

@@ -72,10 +72,10 @@ class SignerServer:
         journal.read_into(self._holder.book)
         self._domain = domain
         self._uids = frozenset(uids)
-        self._connections = 0
         self._failed = asyncio.Event()
         self._failure: Exception | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._writers: set[asyncio.StreamWriter] = set()
 
     async def serve(self, path: Path, ready: asyncio.Event | None = None) -> None:
         """Answer until cancelled.
@@ -89,20 +89,19 @@ class SignerServer:
             WriteAheadLogError: the journal could not be written; nothing was signed.
         """
         listening = _listen(path, ANYONE if self._uids - {os.getuid()} else OWNER_ONLY)
+        server = await asyncio.start_unix_server(self._accept, sock=listening)
         try:
-            server = await asyncio.start_unix_server(self._accept, sock=listening)
             book = self._holder.book
             log.info("signer runs", extra={"node_key": self._holder.node_key, "height": book.height, "view": book.view})
             if ready is not None:
                 ready.set()
             await self._failed.wait()
         finally:
-            listening.close()
+            server.close()
             path.unlink(missing_ok=True)  # noqa: ASYNC240 - nothing is served any more
-            for task in self._tasks:
-                task.cancel()
+            for writer in self._writers:
+                writer.close()  # which ends its task
             await asyncio.gather(*self._tasks, return_exceptions=True)
-        server.close()
         if self._failure is not None:
             raise self._failure
 
@@ -112,11 +111,11 @@ class SignerServer:
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
         pid, uid, _ = _peer(writer)
-        if uid not in {os.getuid(), *self._uids} or self._connections >= MAX_CONNECTIONS:
+        if uid not in {os.getuid(), *self._uids} or len(self._writers) >= MAX_CONNECTIONS:
             log.warning("refused a connection", extra={"uid": uid, "pid": pid})
             writer.close()
             return
-        self._connections += 1
+        self._writers.add(writer)
         try:
             while not self._failed.is_set():
                 head = await reader.readexactly(LENGTH.size)
@@ -129,7 +128,7 @@ class SignerServer:
         except (InvalidSignerFrame, TimeoutError) as error:
             log.warning("hung up", extra={"uid": uid, "pid": pid, "reason": str(error) or "a frame that did not end"})
         finally:
-            self._connections -= 1
+            self._writers.discard(writer)
             writer.close()
 
     def _answer(self, payload: bytes) -> bytes:

@@ -7,13 +7,13 @@ from pathlib import Path
 
 from agents.devices.battery import BatterySpec
 from agents.forecast import make_forecaster
-from agents.market.tariff import PRESETS
 from agents.profiles import ConnectionProfile, DataDirectory
 from agents.simulation import DayResult, SimulatedHousehold, Street
 from agents.trading.concession import ConcessionStrategy
 from agents.trading.plan import Hours, StorageTrading, Trading
 from agents.trading.strategy import Limits
 from contracts.bindings.market_types import Parameters
+from contracts.tariffs import PRESETS
 
 DATA = Path(__file__).parents[2] / "devnet" / "data"
 WINDOW_ZERO_S = 1_466_460_000

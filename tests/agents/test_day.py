@@ -8,8 +8,8 @@ from agents import bill
 from agents.devices.meter import Reading
 from agents.forecast import FORECASTS
 from agents.market.settlement import GRID, OPERATOR
-from agents.market.tariff import PRESETS
 from agents.profiles import row_at
+from contracts.tariffs import PRESETS
 from tests.agents.street_day import BATTERY, SHIFTS, TRADING, WINDOW_ZERO_S, day, profile, street
 
 FIRST = row_at(WINDOW_ZERO_S)

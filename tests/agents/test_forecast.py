@@ -4,11 +4,11 @@ from pathlib import Path
 import pytest
 
 from agents.forecast import DayBefore, FutureRow, History, PerfectForesight, Persistence, make_forecaster
-from agents.market.tariff import PRESETS
 from agents.profiles import PROFILES_FILE, ROWS_PER_DAY, DataDirectory, row_at
 from agents.simulation import SimulatedHousehold, Street
 from agents.trading.concession import ConcessionStrategy
 from agents.trading.plan import WindowPlan
+from contracts.tariffs import PRESETS
 from tests.agents.street_day import DATA, TERMS, TRADING, WINDOW_ZERO_S, data, households, profile
 
 FIRST = row_at(WINDOW_ZERO_S)

@@ -21,12 +21,12 @@ from agents.configuration import HouseholdConfig, OperatorConfig, load_household
 from agents.household import Household, NotRegistered
 from agents.journal import Contract, Line, NoTrade, Problem, Quarter, Recorded, Settled, Started, read_journal
 from agents.keys import create_key
-from agents.market.tariff import PRESETS
 from agents.operator import Operator
 from agents.statement import make_statement
 from contracts.bindings import erc20, fiat_token, market, meter_registry
 from contracts.bindings.market_types import TradeState
 from contracts.system import FIAT_TOKEN, MARKET
+from contracts.tariffs import PRESETS
 from tests.agents.fake_node import FakeNode, serve
 from tests.agents.street_day import DATA, WINDOW_ZERO_S
 from tests.contracts.street import CHAIN_ID, Street, genesis, hexed

@@ -27,7 +27,6 @@ from agents.market.ontology import (
     seal,
     sign_acceptance,
 )
-from agents.market.tariff import PRESETS
 from agents.messaging import AgentContainer
 from agents.trading.buyer import Errand
 from agents.trading.buyer_agent import BuyerAgent
@@ -36,6 +35,7 @@ from agents.trading.seller_agent import SellerAgent
 from agents.trading.strategy import Limits
 from contracts.bindings.market import acceptance_digest
 from contracts.bindings.market_types import Offer, Parameters
+from contracts.tariffs import PRESETS
 
 TARIFF = PRESETS["shared-connection"]
 SELLER, BUYER, STRANGER = (PrivateKey(bytes([i]) * 32) for i in (1, 2, 3))

@@ -4,9 +4,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agents.market.settlement import GRID, OPERATOR, Contract, Registers, settle_window
-from agents.market.tariff import PRESETS, why_no_trade
+from agents.market.tariff import why_no_trade
 from contracts import system
 from contracts.bindings.market_types import CashKind, Parameters
+from contracts.tariffs import PRESETS
 from tests.contracts.street import SHARED, Street, account, by_kind, genesis
 
 HOUSES = ("ann", "bob", "cat", "dan")

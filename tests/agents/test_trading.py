@@ -4,7 +4,6 @@ import itertools
 
 from agents.devices.meter import Contracted
 from agents.market.mechanism import LESS_IS_LEFT, NOT_OPEN, SOLD_OUT, Terms
-from agents.market.tariff import PRESETS
 from agents.profiles import QuarterEnergy
 from agents.trading.buyer import MAX_ATTEMPTS, Shopping, rank
 from agents.trading.concession import ConcessionStrategy
@@ -22,6 +21,7 @@ from agents.trading.plan import (
 from agents.trading.seller import asking_for
 from agents.trading.strategy import Limits
 from contracts.bindings.market_types import Offer, Parameters, Rails
+from contracts.tariffs import PRESETS
 from tests.agents.street_day import BATTERY, TRADING
 
 RAILS = Rails(123_000, 287_000)

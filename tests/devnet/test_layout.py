@@ -10,8 +10,8 @@ from nacl.public import PrivateKey as BoxKey
 
 from agents.configuration import HOUSEHOLD_CONFIG, OPERATOR_CONFIG, load_household, load_operator
 from agents.keys import load_key as load_account_key
-from agents.market.tariff import PRESETS
 from agents.profiles import DataDirectory
+from contracts.tariffs import PRESETS
 from devnet.accounts import MNEMONIC_BALANCE_WEI, PASSPHRASE, derived_key, mnemonic_addresses
 from devnet.auditors import devnet_auditors
 from devnet.layout import CHAIN_ID, MAX_RPC_PORT, Options, Place, genesis_content, unlock_accounts, write_devnet

@@ -22,8 +22,8 @@ SECRET = seed("imported")
 def cheap(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a guess at a passphrase be cheap, and have one."""
 
-    def light(*words: Any) -> None:
-        keys.save_key(*words, scrypt=keys.SCRYPT_LIGHT)
+    def light(path: Path, secret: bytes, passphrase: str, kind: str) -> None:
+        keys.save_key(path, secret, passphrase, kind, keys.SCRYPT_LIGHT)
 
     monkeypatch.setattr(key_commands, "save_key", light)
     monkeypatch.setenv(keys.PASSPHRASE_VARIABLE, "secret")
@@ -71,7 +71,7 @@ def test_the_public_halves_are_the_keys_own(tmp_path: Path) -> None:
 
 def test_an_export_wants_to_be_meant(tmp_path: Path) -> None:
     run("new", "--out", tmp_path / "one.json")
-    where = ["export", tmp_path / "one.json", "--out", tmp_path / "plain"]
+    where: list[str | Path] = ["export", tmp_path / "one.json", "--out", tmp_path / "plain"]
     assert "not encrypted" in refused(*where)
     assert "nothing was written" in refused(*where, "--unencrypted", given="yes\n")
     assert not (tmp_path / "plain").exists()
@@ -85,7 +85,7 @@ def test_an_export_wants_to_be_meant(tmp_path: Path) -> None:
     [("ab" * 31, "64 hexadecimal digits"), ("no key", "64 hexadecimal digits"), ("00" * 32, "above zero")],
 )
 def test_what_is_no_key_is_refused(tmp_path: Path, content: str, said: str) -> None:
-    words = ["import", "--kind", "account", "--from", "-", "--out", tmp_path / "key.json"]
+    words: list[str | Path] = ["import", "--kind", "account", "--from", "-", "--out", tmp_path / "key.json"]
     assert said in refused(*words, given=content)
     assert not (tmp_path / "key.json").exists()
 

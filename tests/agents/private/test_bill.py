@@ -12,8 +12,8 @@ from rich.console import Console
 from agents.bill import bill_of_windows
 from agents.commands import windows_table
 from agents.devices.meter import Reading
-from agents.market.tariff import PRESETS
 from agents.private.bill import Delivery, WindowBill
+from contracts.tariffs import PRESETS
 
 TARIFF = replace(PRESETS["shared-connection"], local_charges_microeur_per_kwh=10_000)
 RETAIL, FEED_IN = TARIFF.retail_microeur_per_kwh // 1_000, TARIFF.feed_in_microeur_per_kwh // 1_000

@@ -12,7 +12,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agents.market.mechanism import Terms
-from agents.market.tariff import PRESETS
 from agents.private.cover import (
     choose_covers,
     cover_price,
@@ -29,6 +28,7 @@ from agents.trading.concession import ConcessionStrategy
 from agents.trading.plan import Trading
 from agents.trading.strategy import Limits
 from contracts.bindings.private_market import MAX_PURCHASES, MAX_SALES, SessionState, Side, TradeState, cover_number
+from contracts.tariffs import PRESETS
 from privacy.secp256k1 import SECP256K1
 
 CHAIN_ID, WINDOW = 2016, 8

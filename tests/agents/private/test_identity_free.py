@@ -11,13 +11,13 @@ import pytest
 
 from agents.devices.battery import BatterySpec
 from agents.forecast import make_forecaster
-from agents.market.tariff import PRESETS
 from agents.profiles import DataDirectory
 from agents.simulation import DayResult, SimulatedHousehold, Street
 from agents.trading.concession import ConcessionStrategy
 from agents.trading.plan import Hours, StorageTrading, Trading
 from agents.trading.strategy import Limits
 from contracts.bindings.market_types import Parameters
+from contracts.tariffs import PRESETS
 from tests.agents.street_day import DATA, WINDOW_ZERO_S
 
 BATTERY = BatterySpec(capacity_wh=13_700, power_w=6_800, reserve_wh=1_370)

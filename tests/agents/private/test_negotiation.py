@@ -15,7 +15,6 @@ from agents.journal import Contract as ContractLine
 from agents.journal import Journal, Line, NoDeal, read_journal
 from agents.ledger import MarketView
 from agents.market.mechanism import SOLD_OUT, BuyerRules, SellerRules
-from agents.market.tariff import PRESETS
 from agents.messaging import AgentContainer
 from agents.private.packets import InvalidRelayKey
 from agents.private.session import PublicSession, Session, SessionHome, open_session
@@ -25,6 +24,7 @@ from agents.trading.concession import ConcessionStrategy
 from agents.trading.seller_agent import SellerAgent
 from agents.trading.strategy import Limits
 from contracts.bindings.market_types import Parameters
+from contracts.tariffs import PRESETS
 from tests.agents.private.wires import Wires, settled
 
 TARIFF = PRESETS["shared-connection"]

@@ -16,7 +16,6 @@ from agents.home import Home
 from agents.journal import Journal, Line, PrivateClosed, PrivateSent, Recorded, Skipped, read_journal
 from agents.ledger import MarketView
 from agents.market.mechanism import Terms
-from agents.market.tariff import PRESETS
 from agents.messaging import AgentContainer
 from agents.private.memory import WindowMemory, remember_windows
 from agents.private.outbox import Outbox
@@ -28,6 +27,7 @@ from agents.trading.plan import Demand, Supply, Trading, WindowPlan
 from agents.trading.strategy import Limits
 from contracts.bindings.market_types import Parameters
 from contracts.bindings.private_market import MAX_SALES, SessionState, Side, TradeState, cover_number
+from contracts.tariffs import PRESETS
 from tests.agents.private.fake_street import JOINT_KEY, FakeScribe, FakeStreet
 from tests.agents.private.warp import run, wall_ms
 from tests.agents.private.wires import Wires
