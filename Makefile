@@ -12,7 +12,11 @@ SEED ?= 1
 COUNT ?= 100
 TX ?= 1000000
 .DEFAULT_GOAL := help
+<<<<<<< HEAD
 .PHONY: help devnet soak soak-kill soak-chain operations fuzz fuzz-rpc sim sim-mutants test test-long test-kill test-tools test-tamper test-web3 check conformance format lint types imports anonymity bench bench-privacy bench-private-window bench-worst-case bench-catchup bench-logs bench-subscribers bench-scale lock contracts clean
+=======
+.PHONY: help devnet soak soak-kill soak-chain operations fuzz fuzz-rpc sim sim-mutants test test-kill test-tools test-tamper test-web3 check conformance format lint types imports anonymity bench bench-privacy bench-private-window bench-worst-case bench-catchup bench-logs bench-subscribers bench-rpc bench-scale lock contracts clean
+>>>>>>> e5a3efa (make bench-rpc: what clients of one validator cost the chain; nicer readers, a settled heap, round_ms in the log)
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -115,6 +119,9 @@ bench-logs: $(DEV) ## eth_getLogs over 100,000 heights: sparse, dense, no match
 
 bench-subscribers: $(DEV) ## what a thousand WebSocket subscribers cost a node with every head
 	$(BIN)/python -m benchmarks.subscribers $(ARGS)
+
+bench-rpc: $(DEV) ## consensus latency with 1,000 subscribers and 200 reads/s at one validator over that without (ARGS=--hostile: bad clients)
+	$(BIN)/python -m benchmarks.rpc $(ARGS)
 
 bench-catchup: $(DEV) ## measure how fast a validator 10,000 heights behind is back, under load
 	$(BIN)/python -m benchmarks.catchup $(ARGS)

@@ -54,6 +54,7 @@ from node.evidence import Reporter
 from node.execution import Loop, proofs
 from node.genesis import Genesis, load_genesis
 from node.gossip import Gossip
+from node.heap import settle_heap
 from node.intake import Intake
 from node.journalling import PoolJournal
 from node.keys import load_key, read_passphrase
@@ -357,18 +358,18 @@ class Validator:
                 self._reporter.on_head(effect.height, view.state)
                 work = self._membership.pending
                 work |= self._mempool.has_executable(view.state, view.head, open_accounts=self._open_accounts)
+        header = done.prepared.sealed.header
         log.info(
             "committed",
             extra={
                 "height": effect.height,
                 "view": effect.certificate.view,
                 "transactions": len(done.prepared.transactions),
-                "gas": done.prepared.sealed.header.gas_used,
+                "gas": header.gas_used,
                 "hash": effect.block_hash,
+                "round_ms": self._rounds.committing(header.timestamp),
             },
         )
-        header = done.prepared.sealed.header
-        self._rounds.committing(header.timestamp)
         self._executed.committed(done.prepared.transactions, header.gas_used)
         self._budget.committed(
             time.monotonic(),
@@ -625,6 +626,7 @@ async def serve(config: NodeConfig) -> None:
     genesis = load_genesis(config.genesis)
     seed = load_key(config.key, read_passphrase(config.passphrase_file)) if isinstance(config.key, Path) else b""
     validator = Validator(config, genesis, seed)
+    settle_heap()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, validator.stop)

@@ -14,7 +14,7 @@ from consensus.types import Phase, SignedVote
 from node.clock import ChainClock
 from node.metrics.registry import Metrics
 
-ROUND_BUCKETS_S = (0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0)
+ROUND_BUCKETS_S = (0.005, 0.01, 0.015, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0)
 
 
 class ConsensusMetrics:
@@ -103,10 +103,16 @@ class ConsensusMetrics:
         if self._proposed is None and state.proposal is not None:
             self._proposed = self._now(), self._clock.now_s()
 
-    def committing(self, timestamp: int) -> None:
-        """Take note of the chain time (seconds) of the block that the open height commits."""
-        if self._proposed is not None:  # what is caught up with says nothing of the clock
-            self._skew.set((timestamp - self._proposed[1]) / self._clock.scale())
+    def committing(self, timestamp: int) -> float | None:
+        """Take note of the chain time (seconds) of the block that the open height commits.
+
+        Returns:
+            Milliseconds since its first proposal came; None for a block that is caught up with.
+        """
+        if self._proposed is None:  # what is caught up with says nothing of the clock
+            return None
+        self._skew.set((timestamp - self._proposed[1]) / self._clock.scale())
+        return round(1_000 * (self._now() - self._proposed[0]), 1)
 
     def _received(self, message: Message) -> None:
         match message:

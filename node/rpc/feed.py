@@ -81,6 +81,7 @@ class Feed:
         self._blocks = blocks
         self._topics: dict[Topic, dict[str, Subscription]] = {topic: {} for topic in Topic}
         self._waiting: dict[str, Subscription] = {}
+        self._held: dict[Subscriber, dict[str, Topic]] = {}  # by connection, of both
         self._pending: deque[Transaction] = deque(maxlen=MAX_PENDING)
         self._sync = SyncWatch(backend)
         self._syncing = False
@@ -127,13 +128,18 @@ class Feed:
         Raises:
             LimitExceeded: this connection has too many.
         """
-        held = [entry for table in self._tables() for entry in table.values()]
-        if sum(entry.subscriber is subscriber for entry in held) >= MAX_SUBSCRIPTIONS:
+        held = self._held.setdefault(subscriber, {})
+        if len(held) >= MAX_SUBSCRIPTIONS:
             raise LimitExceeded(f"at most {MAX_SUBSCRIPTIONS} subscriptions a connection")
-        kept = sum(entry.criteria.size for entry in held if entry.criteria is not None)
-        if criteria is not None and kept + criteria.size > MAX_KEPT:
-            raise LimitExceeded(f"the subscriptions hold {kept} addresses and topics; at most {MAX_KEPT} are kept")
+        if criteria is not None:
+            tables = (self._waiting, self._topics[Topic.LOGS])
+            kept = sum(
+                entry.criteria.size for table in tables for entry in table.values() if entry.criteria is not None
+            )
+            if kept + criteria.size > MAX_KEPT:
+                raise LimitExceeded(f"the subscriptions hold {kept} addresses and topics; at most {MAX_KEPT} are kept")
         identifier = random_id()
+        held[identifier] = topic
         self._waiting[identifier] = Subscription(identifier, subscriber, topic, self._head, criteria, whole)
         return identifier
 
@@ -147,21 +153,20 @@ class Feed:
 
     def unsubscribe(self, subscriber: Subscriber, identifier: str) -> bool:
         """End a subscription of a connection; False if it has none with this id."""
-        for table in self._tables():
-            found = table.get(identifier)
-            if found is not None and found.subscriber is subscriber:
-                del table[identifier]
-                return True
-        return False
+        topic = self._held.get(subscriber, {}).pop(identifier, None)
+        if topic is None:
+            return False
+        self._end(identifier, topic)
+        return True
 
     def forget(self, subscriber: Subscriber) -> None:
         """End all subscriptions of a connection."""
-        for table in self._tables():
-            for identifier in [key for key, entry in table.items() if entry.subscriber is subscriber]:
-                del table[identifier]
+        for identifier, topic in self._held.pop(subscriber, {}).items():
+            self._end(identifier, topic)
 
-    def _tables(self) -> list[dict[str, Subscription]]:
-        return [*self._topics.values(), self._waiting]
+    def _end(self, identifier: str, topic: Topic) -> None:
+        if self._waiting.pop(identifier, None) is None:
+            del self._topics[topic][identifier]
 
     # -- what the node tells
 

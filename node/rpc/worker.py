@@ -25,6 +25,7 @@ from node.rpc.reads import LENGTH_BYTES, OUT_OF_MEMORY, BlockCache, Reader, Read
 from node.rules import RuleBook
 from node.storage import Store
 
+NICENESS = 5  # below the validator: where both want the processor, votes come first
 MAX_ANSWER_BYTES = 32 * 1024 * 1024  # more than the JSON of an answer may take
 
 
@@ -75,6 +76,7 @@ def serve(questions: BinaryIO, answers: BinaryIO) -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
     resource.setrlimit(resource.RLIMIT_DATA, (order.max_data_bytes, hard))
     worker = Worker(order)
+    os.nice(NICENESS)
     _send(answers, b"")
     while frame := _receive(questions):
         signal.setitimer(signal.ITIMER_REAL, order.max_seconds)  # then SIGALRM, which ends the process

@@ -26,6 +26,11 @@ def process_id(_reader: Reader) -> int:
     return os.getpid()
 
 
+def niceness(_reader: Reader) -> int:
+    """Return how nice the process is to others."""
+    return os.nice(0)
+
+
 def head_height(reader: Reader) -> int:
     """Return the height that is seen."""
     with reader.store.read() as view:

@@ -59,6 +59,27 @@ def _raw(nonce: int) -> bytes:
     return sign_transaction(account_key("household 0"), chain_id=2016, nonce=nonce, to=b"\x11" * 20)
 
 
+def test_subscriptions_end_with_their_connection(backend: LocalBackend) -> None:
+    async def job() -> None:
+        async with running(backend) as feed:
+            one, other = Listener(), Listener()
+            waiting, begun = feed.subscribe(one, Topic.LOGS), feed.subscribe(one, Topic.NEW_HEADS)
+            kept, ended = feed.subscribe(other, Topic.NEW_HEADS), feed.subscribe(other, Topic.PENDING)
+            feed.activate([begun, kept, ended])
+            assert not feed.unsubscribe(other, begun)
+            assert feed.unsubscribe(other, ended)
+            assert not feed.unsubscribe(other, ended)
+            feed.forget(one)
+            feed.forget(one)
+            feed.activate([waiting])  # too late
+            assert len(feed) == 1
+            backend.mine()
+            await until(lambda: len(other.told) == 1)
+            assert one.told == []
+
+    asyncio.run(job())
+
+
 def test_syncing_tells_where_it_began_and_when_it_is_over(
     backend: LocalBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -23,6 +23,7 @@ from node.rpc.pool import ReadPool
 from node.rpc.protocol import Rendered, encode_result
 from node.rpc.reads import ReadOrder
 from node.rpc.server import RpcConfig
+from node.rpc.worker import NICENESS
 from tests.node.chains import OneChain
 from tests.rpc import read_functions
 from tests.rpc.harness import RunningNode
@@ -93,6 +94,17 @@ def wait_for_end(pid: int) -> None:
         assert select.select([descriptor], [], [], PATIENCE_S)[0], "it still runs"
     finally:
         os.close(descriptor)
+
+
+def test_votes_come_before_reads(runner: asyncio.Runner, chain: OneChain) -> None:
+    async def job() -> int:
+        pool = pool_of(chain, readers=1)
+        try:
+            return await pool.run(read_functions.niceness)
+        finally:
+            await pool.close()
+
+    assert runner.run(job()) == min(19, os.nice(0) + NICENESS)
 
 
 def test_a_read_sees_what_was_committed_a_moment_ago(runner: asyncio.Runner, chain: OneChain, pool: ReadPool) -> None:
