@@ -6,7 +6,8 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 
 from node.errors import GridpactError
 from node.rpc import (
@@ -33,7 +34,10 @@ from node.rpc.discover import namespace, with_discovery
 from node.rpc.errors import INTERNAL_ERROR, PRUNED, RESPONSE_TOO_LARGE, TIMEOUT, LimitExceeded, RpcError
 from node.rpc.methods import MethodTable
 from node.rpc.protocol import Malformed, Request, decode_message, encode_error, encode_result
+from node.rpc.turns import HeavyWork, Turnstile
 from node.storage import NotKept, StateNotKept
+
+LARGE_BYTES = 32 * 1024  # of a request: decoding it and taking its parameters may hold up the event loop
 
 log = logging.getLogger("rpc")
 
@@ -83,6 +87,7 @@ class Dispatcher:
         max_response_bytes: of all answers to one message together.
         timeout_s: for one message; what is left of a batch then is answered as timed out.
         observe: told every answer.
+        turnstile, heavy: of all messages.
     """
 
     methods: MethodTable
@@ -90,6 +95,8 @@ class Dispatcher:
     max_response_bytes: int
     timeout_s: float
     observe: Observe = _observe_nothing
+    turnstile: Turnstile = field(default_factory=Turnstile)
+    heavy: HeavyWork = field(default_factory=HeavyWork)
 
     async def answer(self, raw: bytes | str, context: Context, take: TakeTokens) -> str | None:
         """Return the answer to a message as JSON; None if it holds nothing but notifications.
@@ -97,16 +104,18 @@ class Dispatcher:
         The requests of a batch run one after the other, in order.
         """
         try:
-            message = decode_message(raw, self.max_batch)
+            decode = partial(decode_message, raw, self.max_batch)
+            message = decode() if len(raw) <= LARGE_BYTES else await self.heavy.run(decode)
             if not take(len(message.entries)):
                 raise LimitExceeded("too many requests a second on this connection; slow down")
         except RpcError as error:
             return encode_error(None, error)
+        large = len(raw) > LARGE_BYTES * len(message.entries)
         answers: list[str] = []
         deadline = asyncio.get_running_loop().time() + self.timeout_s
         room = self.max_response_bytes
         for entry in message.entries:
-            answer = await self._answer(entry, context, room, deadline)
+            answer = await self._answer(entry, context, room, deadline, large)
             if answer is not None:
                 answers.append(answer)
                 room -= len(answer)
@@ -114,7 +123,9 @@ class Dispatcher:
             return None
         return f"[{','.join(answers)}]" if message.batch else answers[0]
 
-    async def _answer(self, entry: Request | Malformed, context: Context, room: int, deadline: float) -> str | None:
+    async def _answer(
+        self, entry: Request | Malformed, context: Context, room: int, deadline: float, large: bool
+    ) -> str | None:
         if isinstance(entry, Malformed):
             self.observe(None, entry.error.code, 0.0)
             return encode_error(entry.id, entry.error)
@@ -122,7 +133,7 @@ class Dispatcher:
         try:
             if room <= 0:
                 raise RpcError(RESPONSE_TOO_LARGE, f"response too large: at most {self.max_response_bytes} bytes")
-            answer = await self._run(entry, context, deadline)
+            answer = await self._run(entry, context, deadline, large)
             if len(answer) > room:
                 raise RpcError(RESPONSE_TOO_LARGE, f"response too large: at most {self.max_response_bytes} bytes")
         except RpcError as error:
@@ -132,15 +143,17 @@ class Dispatcher:
         self.observe(name, code, time.perf_counter() - started)
         return None if entry.notification else answer
 
-    async def _run(self, request: Request, context: Context, deadline: float) -> str:
+    async def _run(self, request: Request, context: Context, deadline: float, large: bool) -> str:
         method = self.methods.find(request.method)
         if not allowed(namespace(method.name), context.namespaces):
             context.denied.append(method.name)
             raise Unauthorized(f"{method.name} needs a token with the namespace {namespace(method.name)}; see rpc.open")
         try:
             async with asyncio.timeout_at(deadline):
-                await asyncio.sleep(0)  # others' turn; and a deadline that has passed is seen before anything runs
-                return encode_result(request.id, await method.call(context, request.params))
+                await self.turnstile.enter()  # a deadline that has passed is seen before anything runs
+                bind = partial(method.bind, request.params)
+                arguments = await self.heavy.run(bind) if large else bind()
+                return encode_result(request.id, await method.handler(context, *arguments))
         except RpcError:
             raise
         except TimeoutError:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from node.rpc.absent import ABSENT
-from node.rpc.context import Context
 from node.rpc.errors import INVALID_PARAMS, METHOD_NOT_FOUND, RpcError, shown
 from node.rpc.formats import Json, Parser
 from node.rpc.schemas import Schema, schema_of
@@ -49,15 +48,12 @@ class Method:
     summary: str
     returns: Schema | None = None
 
-    async def call(self, context: Context, params: list[object]) -> Json:
-        """Return the method's result for positional parameters.
+    def bind(self, params: list[object]) -> list[Any]:
+        """Return what the handler takes for positional parameters.
 
         Raises:
-            RpcError: the parameters are not what the method takes, or the method's own error.
+            RpcError: the parameters are not what the method takes.
         """
-        return await self.handler(context, *self._bind(params))
-
-    def _bind(self, params: list[object]) -> list[Any]:
         if len(params) > len(self.parameters):
             most = len(self.parameters)
             raise RpcError(INVALID_PARAMS, f"too many arguments, want at most {most}, found {len(params)}")
