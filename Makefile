@@ -12,11 +12,7 @@ SEED ?= 1
 COUNT ?= 100
 TX ?= 1000000
 .DEFAULT_GOAL := help
-<<<<<<< HEAD
-.PHONY: help devnet soak soak-kill soak-chain operations fuzz fuzz-rpc sim sim-mutants test test-long test-kill test-tools test-tamper test-web3 check conformance format lint types imports anonymity bench bench-privacy bench-private-window bench-worst-case bench-catchup bench-logs bench-subscribers bench-scale lock contracts clean
-=======
-.PHONY: help devnet soak soak-kill soak-chain operations fuzz fuzz-rpc sim sim-mutants test test-kill test-tools test-tamper test-web3 check conformance format lint types imports anonymity bench bench-privacy bench-private-window bench-worst-case bench-catchup bench-logs bench-subscribers bench-rpc bench-scale lock contracts clean
->>>>>>> e5a3efa (make bench-rpc: what clients of one validator cost the chain; nicer readers, a settled heap, round_ms in the log)
+.PHONY: help devnet soak soak-kill soak-chain operations fuzz fuzz-rpc sim sim-mutants test test-long test-kill test-tools test-tamper test-web3 check conformance format lint types imports anonymity bench bench-privacy bench-private-window bench-worst-case bench-catchup bench-logs bench-subscribers bench-rpc bench-scale lock contracts clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
