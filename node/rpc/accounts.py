@@ -6,12 +6,13 @@ what is filled in, what contradicts itself, and the messages; EIP-191 and EIP-71
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from node.chain.transaction import MAX_NONCE, decode_transaction
+from node.chain.transaction import MAX_NONCE, MAX_TRANSACTION_BYTES, decode_transaction
 from node.execution.unsigned import encode_unsigned
 from node.rpc import schemas
 from node.rpc.calls import CallRequest, call_request, run_estimate
@@ -23,7 +24,7 @@ from node.rpc.methods import MethodTable, Parameter
 from node.rpc.render import pending_transaction_json, unsigned_transaction_json
 
 LEGACY, ACCESS_LIST, DYNAMIC_FEE = 0, 1, 2
-MAX_TYPED_DATA_CHARS = 128 * 1024  # of JSON; it is encoded in the node's own process
+MAX_TYPED_DATA_CHARS = 128 * 1024  # of JSON; it is encoded in a thread of the node's own process
 
 table = MethodTable()
 
@@ -59,6 +60,8 @@ def send_request(value: object, where: str) -> SendRequest:
     if cap is None and tip is not None:
         table = {**table, "maxFeePerGas": table["maxPriorityFeePerGas"]}  # the base fee is zero
     call = call_request(table, where)
+    if len(call.data) > MAX_TRANSACTION_BYTES:
+        raise _conflict(f"oversized data: {len(call.data)} bytes, limit {MAX_TRANSACTION_BYTES}")
     if call.to is None and not call.data:
         raise _conflict("contract creation without any data provided")
     nonce = field(table, "nonce", where, number, None)
@@ -190,7 +193,7 @@ async def fill_transaction(context: Context, request: SendRequest) -> Json:
 async def sign(context: Context, account: bytes, message: bytes) -> Json:
     """Sign a message, with Ethereum's prefix before it, with an unlocked account."""
     _require(context, account)
-    return to_data(context.backend.wallet.sign_message(account, message))
+    return to_data(await asyncio.to_thread(context.backend.wallet.sign_message, account, message))
 
 
 @table.method(
@@ -224,7 +227,7 @@ async def sign_typed_data(context: Context, account: bytes, content: Mapping[str
     """Sign typed data (EIP-712) with an unlocked account."""
     _require(context, account)
     try:
-        return to_data(context.backend.wallet.sign_typed_data(account, content))
+        return to_data(await asyncio.to_thread(context.backend.wallet.sign_typed_data, account, content))
     except ValueError as error:
         raise RpcError(INVALID_PARAMS, f"invalid argument 1 (typed data): {str(error)[:200]}") from None
 

@@ -23,7 +23,6 @@ Json = Any
 """A value that `json.dumps` takes."""
 
 _QUANTITY = re.compile(r"0x(0|[1-9a-fA-F][0-9a-fA-F]*)\Z")
-_DATA = re.compile(r"0x([0-9a-fA-F]{2})*\Z")
 _SLOT = re.compile(r"0x[0-9a-fA-F]{1,64}\Z")
 ID_BITS = 128  # as Ethereum clients expect
 MAX_NUMBER_BITS = 64  # heights and counts
@@ -91,14 +90,27 @@ def count(value: object, where: str) -> int:
 @takes(schemas.BYTES)
 def data(value: object, where: str) -> bytes:
     """Return the bytes that hexadecimal data encodes."""
-    if isinstance(value, str) and _DATA.match(value):
-        return bytes.fromhex(value[2:])
+    found = _unhex(value) if isinstance(value, str) else None
+    if found is not None:
+        return found
     raise InvalidParams(where, "data as 0x and two hexadecimal digits a byte", value)
 
 
+def _unhex(text: str) -> bytes | None:
+    """Return the bytes that 0x and digits stand for, None if it is none: of megabytes within milliseconds."""
+    if not text.startswith("0x"):
+        return None
+    try:
+        found = bytes.fromhex(text[2:])
+    except ValueError:
+        return None
+    return found if 2 + 2 * len(found) == len(text) else None  # `fromhex` passes over spaces
+
+
 def _fixed(value: object, where: str, length: int, what: str) -> bytes:
-    if isinstance(value, str) and len(value) == 2 + 2 * length and _DATA.match(value):
-        return bytes.fromhex(value[2:])
+    found = _unhex(value) if isinstance(value, str) and len(value) == 2 + 2 * length else None
+    if found is not None:
+        return found
     raise InvalidParams(where, f"{what} as 0x and {2 * length} hexadecimal digits", value)
 
 

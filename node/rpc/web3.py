@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import platform
 import sys
 from functools import cache
@@ -13,6 +14,8 @@ from node.rpc.context import Context
 from node.rpc.formats import Json, data, to_data
 from node.rpc.methods import MethodTable, Parameter
 from node.versions import STORAGE, WIRE, software
+
+INLINE_BYTES = 64 * 1024  # above, another thread hashes: about 10 ms
 
 table = MethodTable()
 
@@ -32,4 +35,4 @@ async def client_version(_context: Context) -> Json:
 @table.method("web3_sha3", Parameter("data", data), returns=schemas.HASH32)
 async def sha3(_context: Context, value: bytes) -> Json:
     """Return the keccak-256 hash of data."""
-    return to_data(keccak(value))
+    return to_data(keccak(value) if len(value) <= INLINE_BYTES else await asyncio.to_thread(keccak, value))

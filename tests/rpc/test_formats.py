@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -25,6 +26,13 @@ def test_data_round_trips(value: bytes) -> None:
     assert formats.data(formats.to_data(value), "0") == value
 
 
+def test_megabytes_are_parsed_in_no_time() -> None:
+    text = "0x" + "5f" * 2_500_000
+    started = time.thread_time()
+    assert len(formats.data(text, "0")) == 2_500_000
+    assert time.thread_time() - started < 0.1  # on the event loop; digit by digit it was half a second
+
+
 ADDRESS = "0x" + "Ab" * 20
 HASH = "0x" + "cd" * 32
 
@@ -38,7 +46,10 @@ HASH = "0x" + "cd" * 32
         ),
         (formats.number, [hex(2**64), "-0x1", "0x" + "f" * 10_000]),
         (formats.count, [-1, 1.5, True, 2**64, "1"]),
-        (formats.data, ["", "0", "0x0", "0xzz", "ab", "0x\u0661\u0661", 5, None, {}, b"0x00"]),
+        (
+            formats.data,
+            ["", "0", "0x0", "0xzz", "ab", "0x\u0661\u0661", "0x00 00 ", "0x 0", "0X00", 5, None, {}, b"0x00"],
+        ),
         (formats.address, ["0x", ADDRESS + "00", ADDRESS[:-2], ADDRESS[2:], 0, None]),
         (formats.hash32, [ADDRESS, HASH + "00", HASH[:-1] + "g"]),
         (formats.slot, ["0x", "", 0, "0x" + "0" * 65]),
