@@ -34,8 +34,8 @@ function showHead({ head, votes, validators, quorum }) {
   document.title = `${grouped(height)} · gridpact`;
   const newest = votes.at(-1);
   const legend = newest
-    ? `A lit house signed block ${grouped(height)}. ${number(quorum)} of ${validators.length} votes decide; ` +
-      "those that come later are not waited for."
+    ? `A lit house’s vote made block ${grouped(height)} final. ${number(quorum)} of ${validators.length} votes decide; ` +
+      "later ones are not waited for."
     : `Nobody has voted yet: block 0 is given. ${number(quorum)} of ${validators.length} votes will decide.`;
   put("legend", legend, () => legend);
   showAge();
@@ -63,13 +63,13 @@ function showStreet({ validators, peers, nodeKey }) {
   const rows = validators.map((each) => ({
     key: each.nodeKey,
     name: each.name,
-    lit: each.signed.at(-1) === true,
+    lit: each.signed.at(-1),
     word: each.nodeKey === nodeKey ? "this node" : connected.get(each.nodeKey) ? "" : "not connected",
   }));
   put("street", rows, () => {
     const houses = rows.slice(0, MOST_HOUSES).map(({ key, name, lit, word }) =>
       el("li", {}, house(key, { lit, cut: word === "not connected" }), chosen(name),
-        el("span", { class: "word" }, lit ? "signed" : "no vote in it"),
+        el("span", { class: "word" }, lit === undefined ? "" : lit ? "signed" : "no vote"),
         word ? el("span", { class: "word" }, word) : ""),
     );
     const more = rows.length - houses.length;
@@ -79,10 +79,8 @@ function showStreet({ validators, peers, nodeKey }) {
 
 function showReady({ ready, reasons }) {
   place("ready").className = ready ? "" : "not";
-  put("ready", [ready, reasons], () => {
-    if (ready) return el("p", {}, "This node is up to date and ready.");
-    return [el("p", {}, "This node is not ready:"), el("ul", {}, ...reasons.map((reason) => el("li", {}, reason)))];
-  });
+  put("ready", ready, () => (ready ? "This node is up to date and ready." : "This node is not ready:"));
+  put("reasons", reasons, () => reasons.map((reason) => el("li", {}, reason))); // apart: nobody wants every number read out
 }
 
 const STATES = { trading: "being traded", delivering: "being delivered", settling: "being settled", settled: "settled" };
@@ -194,7 +192,7 @@ function showPeers({ peers, head }) {
       el("span", { class: row.connected ? undefined : "bad" }, row.connected ? "connected" : "not connected"),
       row.level,
     ]);
-    return table("The other members’ nodes, as this one sees them.", [["node"], ["line"], ["height", "end"]], cells, "peers");
+    return table("The other members’ nodes, as this one sees them.", [["node"], ["connection"], ["height", "end"]], cells, "peers");
   });
 }
 

@@ -19,8 +19,8 @@ from node.rpc.formats import Tag
 from node.rpc.reads import Reader
 
 LOOK_BACK = 48  # windows: two days of hours
-MAX_TRADES = 500  # of a window; of one with more the energy is not added up
-SLICE_S = 0.5  # for one reading; what there was no time for is read at the next
+MAX_TRADES = 500  # of a window, at 0.4 ms each; of one with more the energy is not added up
+SLICE_S = 1.0  # for one reading; what there was no time for is read at the next
 CALL_GAS = 10_000_000
 
 T = TypeVar("T")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from consensus.codec import decode_certificate
 from contracts import layout
@@ -96,7 +96,7 @@ class Streets:
         self._one_at_a_time = asyncio.Lock()
         self._read_at: tuple[int, int] | None = None  # head and window
         self._street: Street | None = None
-        self._final: dict[int, WindowRow] = {}
+        self._rows: dict[int, WindowRow] = {}  # as last read
 
     async def read(self, chain_time_s: int) -> Street:
         """Return what stands in the database now, at a time of the chain."""
@@ -105,19 +105,16 @@ class Streets:
                 head = view.head_height
             current = self.schedule.window_at(chain_time_s)
             if self._street is None or self._read_at != (head, current):
-                street = await self._reads.run(read_street, self.schedule, chain_time_s, tuple(self._final))
-                self._street = self._with_final(street, current)
+                final = tuple(window for window, row in self._rows.items() if row.final(current))
+                street = await self._reads.run(read_street, self.schedule, chain_time_s, final)
+                self._street = self._with_known(street, current)
                 self._read_at = (head, current) if street.complete else None
             return self._street
 
-    def _with_final(self, street: Street, current: int) -> Street:
+    def _with_known(self, street: Street, current: int) -> Street:
+        """Return a reading with the windows that were not read this time, as they were."""
         if street.windows is None:
             return street
-        rows = {**self._final, **{row.window: row for row in street.windows}}
-        self._final = {
-            window: row for window, row in rows.items() if row.final(current) and window > current - LOOK_BACK
-        }
-        newest_first = tuple(rows[window] for window in sorted(rows, reverse=True))
-        return Street(
-            street.header, street.record, street.names, street.votes, street.blocks, newest_first, street.complete
-        )
+        rows = {**self._rows, **{row.window: row for row in street.windows}}
+        self._rows = {window: rows[window] for window in sorted(rows, reverse=True) if window > current - LOOK_BACK}
+        return replace(street, windows=tuple(self._rows.values()))
