@@ -9,9 +9,9 @@ from node.rpc.blocks import find_height, read_block
 from node.rpc.feed import Feed, Subscriber
 from node.rpc.filters import FilterTable
 from node.rpc.formats import BlockRef
-from node.rpc.overview_reads import Streets
 from node.rpc.pool import ReadPool
 from node.rpc.reads import CACHED_BLOCKS, BlockCache, BlockData
+from node.rpc.streets import Streets
 
 
 @dataclass(frozen=True, slots=True)

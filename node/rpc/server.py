@@ -30,7 +30,6 @@ from node.rpc.filters import FilterTable
 from node.rpc.gate import Gate, file_room
 from node.rpc.limits import RateLimits
 from node.rpc.metrics import RpcMetrics, watch_server
-from node.rpc.overview_reads import Streets
 from node.rpc.packing import MIN_PACKED_BYTES, TooLarge, pack, takes_gzip, unpack
 from node.rpc.pool import ReadPool
 from node.rpc.probes import Probes
@@ -39,6 +38,7 @@ from node.rpc.reads import BlockCache, ReadOrder
 from node.rpc.session import Backlog, Session
 from node.rpc.settings import RpcConfig as RpcConfig
 from node.rpc.snapshots import SnapshotRoutes
+from node.rpc.streets import Streets
 from node.snapshot.shelf import Shelf
 
 log = logging.getLogger("rpc")
