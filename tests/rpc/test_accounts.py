@@ -124,6 +124,7 @@ def test_callers_at_once_never_get_the_same_nonce(unlocked: RunningNode) -> None
         ({"type": "0x1", "maxFeePerGas": "0x1"}, -32000, "type 1 has gasPrice"),
         ({"type": "0x0", "accessList": []}, -32000, "type 0 has no accessList"),
         ({"type": "0x3"}, -32000, "transaction type not supported: 3"),
+        ({"data": "0x" + "00" * 200_000}, -32000, "oversized data: 200000 bytes, limit 131072"),
         ({"authorizationList": []}, -32000, "transaction type not supported"),
         ({"nonce": "0xffffffffffffffff"}, -32602, "at most 0xfffffffffffffffe"),
         ({"nonce": "0x0"}, -32000, "nonce too low"),
