@@ -188,7 +188,7 @@ class Driver:
         return self._state.validators.warning
 
     def height_of_peer(self, node_key: bytes) -> Height | None:
-        """Return the height that a peer last said it works on; None if it has said nothing. Nobody vouches for it."""
+        """Return the height that a peer works on by what it sent; None if it sent nothing. Nobody vouches for it."""
         return self._told.get(node_key)
 
     def start(self) -> list[Effect]:
@@ -228,9 +228,20 @@ class Driver:
             message = decode_message(payload, max_body_bytes=self._max_body_bytes)
         except InvalidPeerMessage as error:
             return [Reject(sender, error.reason)]
-        if isinstance(message, Status) and (sender in self._told or len(self._told) < MAX_TOLD):
-            self._told[sender] = message.height
+        self._hear(sender, message)
         return self._run(Received(sender, message))
+
+    def _hear(self, sender: bytes, message: Message) -> None:
+        """Remember how far a peer is: a status says it, seldom; whoever passes a vote on is no lower than the vote."""
+        if sender not in self._told and len(self._told) >= MAX_TOLD:
+            return
+        match message:
+            case Status(height=height):
+                self._told[sender] = height
+            case SignedVote(vote):
+                self._told[sender] = max(vote.height, self._told.get(sender, vote.height))
+            case _:
+                pass
 
     def _follow(self, outcomes: Iterable[Outcome]) -> list[Effect]:
         effects: list[Effect] = []

@@ -11,7 +11,7 @@ import pytest
 from consensus.codec import decode_message, encode_certificate, encode_message
 from consensus.inputs import Timer, TimerKind
 from consensus.messages import BlocksRequest, CertifiedBlock, Proposal, Recalled, Status
-from consensus.types import Height, Phase, View
+from consensus.types import Epoch, Height, Phase, SignedVote, View, Vote
 from node.driver import (
     BuildProposal,
     Driver,
@@ -128,6 +128,22 @@ def test_a_backup_forwards_its_work_to_the_leader() -> None:
 
 def test_few_validators_come_with_a_warning() -> None:
     assert "tolerate no fault" in (World(me=0, size=3).driver.warning or "")
+
+
+def test_a_peer_is_as_far_as_its_status_and_its_votes_say() -> None:
+    world = World(me=0)
+    peer = world.machine.validators.keys[1]
+
+    def status(height: int) -> Status:
+        return Status(Height(height), V0, True, False, 0, 0, 0)
+
+    def vote(height: int) -> SignedVote:
+        return world.machine.sign(1, Vote(Epoch(0), Height(height), V0, Phase.COMMIT, BLOCK))
+
+    assert world.driver.height_of_peer(peer) is None
+    for sent, height in ((status(5), 5), (vote(7), 7), (vote(6), 7), (status(4), 4), (vote(5), 5)):
+        world.driver.handle(MessageReceived(peer, encode_message(sent)))
+        assert world.driver.height_of_peer(peer) == height
 
 
 def test_malformed_bytes_are_rejected_with_the_sender() -> None:
