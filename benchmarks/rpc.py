@@ -35,11 +35,13 @@ from benchmarks.transfers import throughput
 from benchmarks.validators import SETTING, four_validators, token_on
 from devnet.processes import running
 from devnet.run import Devnet
+from node.rpc.pool import READERS
 
 RPC_PORT = 20_845
 LOADED = 0  # the validator that has the clients
 TRANSFERS_PER_S = 5.0
 WARM_TRANSFERS = 400  # before the clock starts: code is warm, there is something to read
+WARM_CALLS = 20  # at once, so that every reading process has started
 IDLE, EVERYDAY = "idle", "loaded"
 BAR = 1.5
 END_PATIENCE_S = 10.0
@@ -103,6 +105,9 @@ async def measure(
         block = await token.nodes[LOADED].call("eth_getBlockByNumber", "latest", False)
         holders = tuple(sender.address.lower() for sender in token.senders)
         target = Target(token.nodes[LOADED].url, token.token, holders, tuple(block["transactions"]), subscribers)
+        for _ in range(READERS + 1):  # one starts at a time
+            calls = [token.nodes[LOADED].call("eth_call", {"to": token.token}, "latest") for _ in range(WARM_CALLS)]
+            await asyncio.gather(*calls, return_exceptions=True)  # the token takes no call without data
         pid = running(devnet.place.root)[f"node-{LOADED}"]
         phases = []
         with Clients.started(target, loads) as clients:
