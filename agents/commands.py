@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from agents.configuration import (
@@ -23,10 +22,11 @@ from agents.configuration import (
     render_operator,
 )
 from agents.keys import KeyFileError, create_key
-from agents.reporting import guarded
+from agents.reporting import emit, guarded
 
 if TYPE_CHECKING:
     from agents.private.bill import WindowBill
+    from agents.statement import Statement
 
 app = typer.Typer(no_args_is_help=True, help="A household's agents: meter, sun, battery, buyer, seller; its bill.")
 
@@ -63,7 +63,9 @@ def init(
             load_shift_weeks=load_shift_weeks,
         )
         (directory / HOUSEHOLD_CONFIG).write_text(text, encoding="utf-8")
-        typer.echo(f"household 0x{account.hex()}\nmeter     0x{meter.hex()}\n{directory / HOUSEHOLD_CONFIG}")
+        file = directory / HOUSEHOLD_CONFIG
+        shown = (f"household 0x{account.hex()}", f"meter     0x{meter.hex()}", str(file))
+        emit({"household": account, "meter": meter, "file": file}, *shown)
 
     guarded(write)
 
@@ -93,7 +95,8 @@ def init_operator(directory: DirectoryOption, rpc: RpcOption = "http://127.0.0.1
     def write() -> None:
         account = create_key(directory / "operator-key.json", _new_folder(directory))
         (directory / OPERATOR_CONFIG).write_text(render_operator(rpc=rpc), encoding="utf-8")
-        typer.echo(f"operator 0x{account.hex()}\n{directory / OPERATOR_CONFIG}")
+        file = directory / OPERATOR_CONFIG
+        emit({"operator": account, "file": file}, f"operator 0x{account.hex()}", str(file))
 
     guarded(write)
 
@@ -129,15 +132,27 @@ def bill(config: ConfigOption) -> None:
             table.add_row(
                 label, f"{with_ / 1e6:+.4f} €", f"{without / 1e6:+.4f} €", f"{(with_ - without) / 1e6:+.4f} €"
             )
-        console = Console()
-        if statement.windows:
-            console.print(windows_table(statement.windows))
-        if statement.rows:
-            console.print(table)
-        for note in statement.notes:
-            console.print(note)
+        tables = [windows_table(statement.windows)] if statement.windows else []
+        tables += [table] if statement.rows else []
+        emit(_bill_json(statement), *tables, *statement.notes)
 
     guarded(show)
+
+
+def _bill_json(statement: Statement) -> dict[str, Any]:
+    energies = ("bought_wh", "sold_wh", "grid_wh", "fed_in_wh")
+    money = ("contracts_microeur", "grid_microeur", "penalties_microeur", "paid_microeur")
+    return {
+        "rows": [
+            {"what": label, "with_microeur": with_, "without_microeur": without}
+            for label, with_, without in statement.rows
+        ],
+        "windows": [
+            {"window": each.window} | {name: getattr(each, name) for name in energies + money}
+            for each in statement.windows
+        ],
+        "notes": list(statement.notes),
+    }
 
 
 def windows_table(bills: Sequence[WindowBill]) -> Table:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,15 +26,17 @@ from agents.consortium_input import (
     parse_rule,
 )
 from agents.consortium_text import (
+    equivocation_json,
     equivocation_line,
     proposal_json,
     proposal_lines,
+    receipt_json,
     receipt_lines,
     status_json,
     status_lines,
 )
 from agents.keys import load_key, read_passphrase
-from agents.reporting import guarded
+from agents.reporting import emit, guarded
 from contracts.bindings import consortium
 from contracts.bindings import consortium_votes as votes
 
@@ -51,7 +52,6 @@ Passphrase = Annotated[
     Path | None, typer.Option("--passphrase-file", help="File with the key's passphrase; else GRIDPACT_PASSPHRASE.")
 ]
 Wait = Annotated[float, typer.Option("--wait", help="Seconds to wait for the block.", min=1, max=3_600)]
-AsJson = Annotated[bool, typer.Option("--json", help="For machines.")]
 Number = Annotated[int, typer.Argument(metavar="PROPOSAL", help="The proposal's number.", min=1, max=MAX_PROPOSAL)]
 Token = Annotated[str, typer.Argument(metavar="TOKEN", help="What `gridpact node ready` printed.")]
 Account = Annotated[str, typer.Argument(metavar="ACCOUNT", help="0x and 40 hexadecimal digits.")]
@@ -409,41 +409,41 @@ def evidence(
 
 
 @app.command()
-def status(rpc: Rpc = DEFAULT_RPC, chain_id: ChainId = None, json_: AsJson = False) -> None:
+def status(rpc: Rpc = DEFAULT_RPC, chain_id: ChainId = None) -> None:
     """Print members, validators, epoch, quorum, what is pending, and open proposals.
 
     Example: gridpact consortium status
     """
 
-    async def lines(client: ConsortiumClient) -> list[str]:
+    async def show(client: ConsortiumClient) -> None:
         overview, waiting = await client.all(waiting_only=True)
-        if json_:
-            return [json.dumps(status_json(overview, waiting), indent=2)]
-        return status_lines(overview, waiting)
+        emit(status_json(overview, waiting), *status_lines(overview, waiting))
 
-    _show(rpc, chain_id, lines)
+    _show(rpc, chain_id, show)
 
 
 @app.command("list")
-def list_(rpc: Rpc = DEFAULT_RPC, chain_id: ChainId = None, json_: AsJson = False) -> None:
+def list_(rpc: Rpc = DEFAULT_RPC, chain_id: ChainId = None) -> None:
     """Print all proposals and what became of them.
 
     Example: gridpact consortium list
     """
 
-    async def lines(client: ConsortiumClient) -> list[str]:
+    async def show(client: ConsortiumClient) -> None:
         overview, listed = await client.all(waiting_only=False)
-        if json_:
-            return [json.dumps([proposal_json(standing, overview) for standing in listed], indent=2)]
-        return [line for standing in listed for line in proposal_lines(standing, overview)] or ["no proposals yet"]
+        lines = [line for standing in listed for line in proposal_lines(standing, overview)]
+        rows = [proposal_json(standing, overview) for standing in listed]
+        emit({"proposals": rows}, *(lines or ["no proposals yet"]))
 
-    _show(rpc, chain_id, lines)
+    _show(rpc, chain_id, show)
 
 
-async def _equivocations(client: ConsortiumClient) -> list[str]:
+async def _equivocations(client: ConsortiumClient) -> None:
     overview = await client.overview()
     found = await client.equivocations()
-    return [equivocation_line(height, proved, overview) for height, proved in found] or ["nothing is on record"]
+    lines = [equivocation_line(height, proved, overview) for height, proved in found]
+    rows = [equivocation_json(height, proved) for height, proved in found]
+    emit({"equivocations": rows}, *(lines or ["nothing is on record"]))
 
 
 def _sends(data: bytes, what: str) -> Act:
@@ -466,14 +466,14 @@ def _do(act: Callable[[], Act], access: Access, number: int | None = None) -> No
         async with connected(access.rpc, key=key, chain_id=access.chain_id, wait_s=access.wait_s) as node:
             client = ConsortiumClient(node)
             receipts = await job(client)
-            for receipt in receipts:
-                for line in receipt_lines(receipt):
-                    typer.echo(line)
+            lines = [line for receipt in receipts for line in receipt_lines(receipt)]
+            done = {"transactions": [receipt_json(receipt) for receipt in receipts]}
             concerned = number or proposal_opened(receipts[0])
-            if concerned is not None:
-                overview, standing = await client.one(concerned)
-                for line in proposal_lines(standing, overview):
-                    typer.echo(line)
+            if concerned is None:
+                emit(done | {"proposal": None}, *lines)
+                return
+            overview, standing = await client.one(concerned)
+            emit(done | {"proposal": proposal_json(standing, overview)}, *lines, *proposal_lines(standing, overview))
 
     def use_case() -> None:
         checked = act()
@@ -482,10 +482,9 @@ def _do(act: Callable[[], Act], access: Access, number: int | None = None) -> No
     guarded(use_case)
 
 
-def _show(rpc: str, chain_id: int | None, lines: Callable[[ConsortiumClient], Awaitable[list[str]]]) -> None:
+def _show(rpc: str, chain_id: int | None, show: Callable[[ConsortiumClient], Awaitable[None]]) -> None:
     async def job() -> None:
         async with connected(rpc, chain_id=chain_id) as node:
-            for line in await lines(ConsortiumClient(node)):
-                typer.echo(line)
+            await show(ConsortiumClient(node))
 
     guarded(lambda: asyncio.run(job()))

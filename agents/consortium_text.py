@@ -176,6 +176,23 @@ def status_json(overview: Overview, waiting: Sequence[Standing]) -> dict[str, An
     }
 
 
+def receipt_json(receipt: Receipt) -> dict[str, Any]:
+    """Return for machines that a transaction is in a block."""
+    return {"what": receipt.what, "height": receipt.height, "transaction": receipt.transaction}
+
+
+def equivocation_json(height: int, proved: EquivocationProved) -> dict[str, Any]:
+    """Return for machines what is on record, in block `height`, of a validator that contradicted itself."""
+    return {
+        "block": height,
+        "account": _hex(proved.account),
+        "nodeKey": _hex(proved.node_key),
+        "height": proved.height,
+        "evidence": _hex(proved.evidence),
+        "proposal": proved.proposal or None,
+    }
+
+
 def proposal_json(standing: Standing, overview: Overview) -> dict[str, Any]:
     """Return a proposal for machines."""
     proposal = standing.proposal

@@ -20,11 +20,13 @@ from devnet.layout import CHAIN_ID, MAX_CHAIN_ID, MAX_RPC_PORT, Options, Place
 from devnet.processes import LOG_FOLDER, DevnetError, log_path, running
 from devnet.report import Report
 from devnet.run import MARKER, Devnet, end, height_of, reset
-from devnet.scenario import DEFAULT, DEFAULT_PRIVATE, find_scenario, load_scenario
+from devnet.scenario import DEFAULT, DEFAULT_PRIVATE, SCENARIOS, find_scenario, load_scenario
+from node.output import Status, as_json, emit
 
 DATA = Path(".gridpact/devnet")
+TARIFFS = ("shared-connection", "public-grid")
 DataOption = Annotated[Path, typer.Option(help="The devnet's folder.")]
-INTERRUPTED = 130  # as shells say that SIGINT ended a command
+SHOWN_LINES = 100
 WIDTH = 150  # of plain output: tables must not wrap in a log
 
 app = typer.Typer(help="A local devnet: validators and households on one machine.", no_args_is_help=True)
@@ -38,7 +40,11 @@ def root() -> None:
 @app.command()
 def up(
     scenario: Annotated[
-        str | None, typer.Option(help="A scenario that ships with gridpact, or a TOML file; else street, or street-8.")
+        str | None,
+        typer.Option(
+            help="A scenario that ships with gridpact, or a TOML file; else street, or street-8.",
+            autocompletion=lambda: sorted(file.stem for file in SCENARIOS.glob("*.toml")),
+        ),
     ] = None,
     private: Annotated[
         bool, typer.Option("--private", help="Readings that nobody can read; scenario street-8.")
@@ -54,7 +60,9 @@ def up(
         int, typer.Option(help="Seconds after which an idle chain makes an empty block; 0: never.", min=0, max=3600)
     ] = 0,
     chain_id: Annotated[int, typer.Option(help="Chain id.", min=1, max=MAX_CHAIN_ID)] = CHAIN_ID,
-    tariff: Annotated[str | None, typer.Option(help="shared-connection or public-grid.")] = None,
+    tariff: Annotated[
+        str | None, typer.Option(help="shared-connection or public-grid.", autocompletion=lambda: TARIFFS)
+    ] = None,
     rpc_port: Annotated[int, typer.Option(help="RPC port of the first node.", min=1024, max=MAX_RPC_PORT)] = 8545,
     data: DataOption = DATA,
 ) -> None:
@@ -77,9 +85,9 @@ def up(
         raise DevnetError(f"--private, scenario {plan.name}: {plan.why_open}")
     if private and no_market:
         raise DevnetError("--private --no-market: a bare chain has no meters; expected one of both")
-    if tariff not in (None, "shared-connection", "public-grid"):
+    if tariff not in (None, *TARIFFS):
         raise DevnetError(f"--tariff {tariff}: expected shared-connection or public-grid")
-    console = Console(width=None if Console().is_terminal else WIDTH)
+    console = _console()
     devnet = Devnet(Place(data.resolve(), plan, options), console, attached=not detach)
     kept = False
     try:
@@ -92,12 +100,18 @@ def up(
             )
         if no_market or unlock:
             console.print(f"  ten accounts with 10,000 ether each: {MNEMONIC}", highlight=False, soft_wrap=True)
+        nodes = [
+            {"rpc": f"http://{devnet.place.rpc(i)}", "data": data / devnet.place.node(i).name}
+            for i in range(devnet.place.validators)
+        ]
         if detach:
             kept = True
+        problems = [] if no_market or detach else _day(devnet, console)
+        emit({"data": data, "scenario": plan.name, "nodes": nodes, "problems": problems})
+        if detach:
             return
-        healthy = True if no_market else _day(devnet, console)
         if exit_:
-            if not healthy:
+            if problems:
                 raise typer.Exit(1)
             return
         console.print("serving until Ctrl-C")
@@ -109,7 +123,7 @@ def up(
     except KeyboardInterrupt:
         console.print("ending the devnet")
         if exit_:
-            raise typer.Exit(INTERRUPTED) from None  # there was no verdict
+            raise typer.Exit(Status.INTERRUPTED) from None  # there was no verdict
     finally:
         if not kept:
             devnet.stop()
@@ -121,8 +135,14 @@ def _size(place: Place) -> str:
     return validators if place.count == place.validators else f"{validators}, {place.count} households"
 
 
-def _day(devnet: Devnet, console: Console) -> bool:
-    """Watch the day, print the report and the audit's verdict; return whether all is as it should be."""
+def _console() -> Console:
+    """Return what people look at: standard output, but not if a machine reads that."""
+    stderr = as_json()
+    return Console(stderr=stderr, width=None if Console(stderr=stderr).is_terminal else WIDTH)
+
+
+def _day(devnet: Devnet, console: Console) -> list[str]:
+    """Watch the day, print the report and the audit's verdict; return what is not as it should be."""
     if devnet.place.private:
         return _private_day(devnet, console)
     market = devnet.watch_day()
@@ -135,11 +155,11 @@ def _day(devnet: Devnet, console: Console) -> bool:
     problems = _problems(devnet.place, report, head is not None, verdicts)
     for problem in problems:
         console.print(f"not as it should be: {problem}", highlight=False)
-    return not problems
+    return problems
 
 
-def _private_day(devnet: Devnet, console: Console) -> bool:
-    """Watch a private day, print its balances, report and audit; return whether all is as it should be."""
+def _private_day(devnet: Devnet, console: Console) -> list[str]:
+    """Watch a private day, print its balances, report and audit; return what is not as it should be."""
     balances = private_day.watch(devnet, console)
     devnet.stop_agents()
     console.print()
@@ -156,7 +176,7 @@ def _private_day(devnet: Devnet, console: Console) -> bool:
             problems.append(f"node {index}: {verdict}")
     for problem in problems:
         console.print(f"not as it should be: {problem}", highlight=False)
-    return not problems
+    return problems
 
 
 def _problems(place: Place, report: Report, equal_heads: bool, verdicts: list[str]) -> list[str]:
@@ -180,7 +200,8 @@ def down(data: DataOption = DATA) -> None:
     Example: gridpact devnet down
     """
     ended = end(data.resolve())
-    typer.echo(f"ended {len(ended)} processes: {', '.join(ended)}" if ended else f"nothing runs in {data}")
+    shown = f"ended {len(ended)} processes: {', '.join(ended)}" if ended else f"nothing runs in {data}"
+    emit({"data": data, "ended": list(ended)}, shown)
 
 
 @app.command()
@@ -191,14 +212,15 @@ def status(data: DataOption = DATA) -> None:
     """
     alive = running(data.resolve())
     if not alive:
-        typer.echo(f"nothing runs in {data}")
-        raise typer.Exit(1)
+        emit({"data": data, "processes": {}, "nodes": []}, f"nothing runs in {data}")
+        raise typer.Exit(Status.NO)
     endpoints = json.loads((data / MARKER).read_text(encoding="ascii"))["rpc"]
-    for name, pid in alive.items():
-        typer.echo(f"{name:<12} pid {pid}")
-    for index, endpoint in enumerate(endpoints):
-        height = height_of(endpoint)
-        typer.echo(f"node {index}  http://{endpoint}  " + ("no answer" if height is None else f"height {height}"))
+    lines = [f"{name:<12} pid {pid}" for name, pid in alive.items()]
+    heights = [height_of(endpoint) for endpoint in endpoints]
+    for index, (endpoint, height) in enumerate(zip(endpoints, heights, strict=True)):
+        lines.append(f"node {index}  http://{endpoint}  " + ("no answer" if height is None else f"height {height}"))
+    nodes = [{"rpc": f"http://{rpc}", "height": height} for rpc, height in zip(endpoints, heights, strict=True)]
+    emit({"data": data, "processes": dict(alive), "nodes": nodes}, *lines)
 
 
 @app.command()
@@ -209,7 +231,7 @@ def logs(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Keep printing.")] = False,
     data: DataOption = DATA,
 ) -> None:
-    """Print the logs of a devnet's processes.
+    """Print the logs of a devnet's processes; with --json an object a line.
 
     Example: gridpact devnet logs node-0 -f
     """
@@ -217,10 +239,17 @@ def logs(
     if not files or not all(file.exists() for file in files):
         known = ", ".join(sorted(file.stem for file in (data / LOG_FOLDER).glob("*.log"))) or "none yet"
         raise DevnetError(f"no log of {name or 'any process'} in {data}; known: {known}")
+    if as_json():
+        if follow:
+            raise DevnetError("--json --follow: expected one of both")
+        for file in files:
+            for line in file.read_text(encoding="utf-8", errors="replace").splitlines()[-SHOWN_LINES:]:
+                emit({"process": file.stem, "line": line})
+        return
     tail = shutil.which("tail")
     if tail is None:
         raise DevnetError("`tail` is not on this machine; the logs are in " + str(data / LOG_FOLDER))
-    subprocess.run([tail, "-n", "100", *(["-F"] if follow else []), *map(str, files)], check=False)
+    subprocess.run([tail, "-n", str(SHOWN_LINES), *(["-F"] if follow else []), *map(str, files)], check=False)
 
 
 @app.command()
@@ -242,20 +271,30 @@ def perturb(
     if duration_s is not None:
         kept = tuple(each for each in plan.perturbations if each.at_s + each.for_s <= duration_s)
         plan = replace(plan, duration_s=duration_s, perturbations=kept)
-    console = Console(width=None if Console().is_terminal else WIDTH)
+    console = _console()
     base = load_scenario(find_scenario(DEFAULT))
     offences = Perturbed(plan, base, data.resolve(), rpc_port, console).run()
     for offence in offences:
         console.print(f"soak: {offence}", highlight=False, soft_wrap=True, markup=False)
+    emit({"offences": offences})
     if offences:
         raise typer.Exit(1)
     console.print("soak: ok")
 
 
+def _behaviours() -> tuple[str, ...]:
+    from devnet.byzantine import BEHAVIOURS
+
+    return BEHAVIOURS
+
+
 @app.command()
 def byzantine(
     config: Annotated[Path, typer.Option(help="The node.toml of a devnet's node.")],
-    behaviour: Annotated[str, typer.Option(help="equivocate, split, silent, withhold, garbage, lie or flood.")],
+    behaviour: Annotated[
+        str,
+        typer.Option(help="equivocate, split, silent, withhold, garbage, lie or flood.", autocompletion=_behaviours),
+    ],
 ) -> None:
     """Run a validator that breaks the protocol, for devnets that are to be perturbed.
 
@@ -280,4 +319,4 @@ def reset_command(data: DataOption = DATA) -> None:
     Example: gridpact devnet reset
     """
     reset(data.resolve())
-    typer.echo(f"{data} is empty")
+    emit({"data": data}, f"{data} is empty")

@@ -6,6 +6,7 @@ import asyncio
 import json
 import shutil
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -25,6 +26,8 @@ from node.genesis import Genesis, load_genesis, parse_genesis
 from node.keys import NODE_KIND, new_seed, public_node_key, read_passphrase, save_key
 from node.log import configure
 from node.operations import backup_commands, chain_commands, data_commands, log_commands, look_commands
+from node.operations.progress import progress_bar
+from node.output import emit
 from node.parsing import ConfigError, parse_endpoint
 
 app = typer.Typer(help="Make a validator's data directory, and run it.", no_args_is_help=True)
@@ -102,7 +105,10 @@ def init(
         folder = Path(draft) / "node"
         head = create_database(folder / DATABASE_NAME, parsed, parent)
         _complete(folder, data, genesis, text)
-    typer.echo(f"initialised {data}: chain {parsed.chain_id}, genesis block 0x{head.hex()}")
+    emit(
+        {"data": data, "chain_id": parsed.chain_id, "height": 0, "hash": head, "joined": False},
+        f"initialised {data}: chain {parsed.chain_id}, genesis block 0x{head.hex()}",
+    )
 
 
 def _held(key: Path | None, signer: Path | None) -> Path | SignerAddress:
@@ -131,7 +137,9 @@ def _join(
     from node.snapshot.verify import origin_of
 
     folder = data.parent / f".{data.name}.joining"
-    joined = fetch_database(folder, origin_of(genesis), urls, lambda line: typer.echo(line, err=True))
+    with progress_bar("chunks") as advance:
+        say = partial(typer.echo, err=True)
+        joined = fetch_database(folder, origin_of(genesis), urls, say, advance=advance)
     if joined is None:
         shutil.rmtree(folder)
         typer.echo("no snapshot there yet: beginning with block 0", err=True)
@@ -139,12 +147,14 @@ def _join(
     node_key = public_node_key(held) if isinstance(held, Path) else held.node_key
     seated = mark_if_seated(folder, genesis, node_key)
     _complete(folder, data, genesis_file, config)
-    typer.echo(
+    lines = [
         f"joined {data}: chain {genesis.chain_id} at height {joined.height}, block 0x{joined.block_hash.hex()}, "
         f"verified from the genesis file over {joined.epoch_changes} changes of the validators"
-    )
+    ]
     if seated:
-        typer.echo("its key has a seat: the node abstains until it knows from the others what it voted before")
+        lines.append("its key has a seat: the node abstains until it knows from the others what it voted before")
+    shown = {"data": data, "chain_id": genesis.chain_id, "height": joined.height, "hash": joined.block_hash}
+    emit(shown | {"joined": True, "epoch_changes": joined.epoch_changes, "marked": seated}, *lines)
     return True
 
 
@@ -161,7 +171,6 @@ def _complete(folder: Path, data: Path, genesis: Path, config: str) -> None:
 def key(
     out: Annotated[Path, typer.Option(help="The new key file; it must not exist.")],
     passphrase_file: Annotated[Path | None, typer.Option(help="File with the passphrase that encrypts it.")] = None,
-    json_: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Make a validator's node key, as `gridpact keys new` does.
 
@@ -173,7 +182,7 @@ def key(
 
     seed = new_seed()
     save_key(out, seed, read_passphrase(passphrase_file))
-    tell(show_secret(out, seed, NODE_KIND), as_json=json_)
+    tell(show_secret(out, seed, NODE_KIND))
 
 
 @app.command()
@@ -191,7 +200,7 @@ def ready(
     from node.readiness import show_readiness
 
     shown = show_readiness(load_config(config), rpc, key=key, passphrase_file=passphrase_file)
-    typer.echo(shown.token)
+    emit({"token": shown.token, "good_until": shown.height + MAX_AGE_BLOCKS}, shown.token)
     typer.echo(f"good until height {shown.height + MAX_AGE_BLOCKS}: hand it to a member before", err=True)
 
 
@@ -220,12 +229,22 @@ def continue_chain(
     content = continuation_content(legacy, survivors, new_id)
     parsed = parse_genesis(content, out)
     out.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    typer.echo(
+    emit(
+        {
+            "file": out,
+            "file_hash": parsed.file_hash,
+            "chain_id": new_id,
+            "parent_chain_id": legacy.genesis.chain_id,
+            "height": legacy.header.number,
+            "hash": legacy.header.hash,
+            "members": len(survivors),
+            "parent_members": len(legacy.members),
+        },
         f"chain {new_id} continues chain {legacy.genesis.chain_id} from height {legacy.header.number}, "
-        f"block 0x{legacy.header.hash.hex()}, with {len(survivors)} of {len(legacy.members)} members"
+        f"block 0x{legacy.header.hash.hex()}, with {len(survivors)} of {len(legacy.members)} members",
+        f"{out}: hash 0x{parsed.file_hash.hex()}, the same for everybody; then, for each of them:",
+        f"  gridpact node init --data NEW --genesis {out} --parent {data} --key …",
     )
-    typer.echo(f"{out}: hash 0x{parsed.file_hash.hex()}, the same for everybody; then, for each of them:")
-    typer.echo(f"  gridpact node init --data NEW --genesis {out} --parent {data} --key …")
 
 
 @app.command()

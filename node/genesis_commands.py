@@ -16,6 +16,7 @@ import typer
 from contracts.tariffs import PRESETS
 from node.genesis import MAX_TIME_SCALE, Genesis, load_genesis, parse_genesis
 from node.genesis_template import MAX_POWER_W, Connection, Founder, genesis_content
+from node.output import emit
 from node.parsing import ConfigError, Table, parse_hex
 
 app = typer.Typer(help="Write the file that a chain begins with, and look at one.", no_args_is_help=True)
@@ -26,7 +27,6 @@ MAX_FILE_BYTES = 1024 * 1024
 FLAGS = "command line"
 
 File = Annotated[Path, typer.Argument(help="A genesis file.")]
-Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
 @app.callback()
@@ -57,7 +57,6 @@ def new(
     open_accounts: Annotated[bool, typer.Option(help="Let every account send: for devnets.")] = False,
     alloc: Annotated[list[str] | None, typer.Option(help="ACCOUNT=WEI at block 0; repeatable.")] = None,
     interactive: Annotated[bool, typer.Option("--interactive", help="Ask for what is not given.")] = False,
-    json_: Json = False,
 ) -> None:
     """Write a checked genesis file.
 
@@ -95,20 +94,20 @@ def new(
             file.write(json.dumps(content, indent=2) + "\n")
     except OSError as error:
         raise ConfigError(out, "", f"a new file ({error.strerror})") from None
-    _tell(out, summary, json_)
+    _tell(out, summary)
 
 
 @app.command()
-def show(file: File, json_: Json = False) -> None:
+def show(file: File) -> None:
     """Print what a genesis file says, and the hash of the block 0 that it makes.
 
     Example: gridpact genesis show genesis.json
     """
-    _tell(file, _summary(load_genesis(file)), json_)
+    _tell(file, _summary(load_genesis(file)))
 
 
 @app.command()
-def check(file: File, json_: Json = False) -> None:
+def check(file: File) -> None:
     """Check a genesis file; exit status 1 if it is none, with what is wrong and where.
 
     Example: gridpact genesis check genesis.json
@@ -116,10 +115,10 @@ def check(file: File, json_: Json = False) -> None:
     try:
         summary = _summary(load_genesis(file))
     except ConfigError as error:
-        typer.echo(json.dumps({"valid": False, "error": str(error)}) if json_ else str(error))
+        emit({"valid": False, "offence": str(error)}, str(error))
         raise typer.Exit(1) from None
     block = summary["block0"]
-    typer.echo(json.dumps({"valid": True, "block0": block}) if json_ else f"{file}: good, block 0 is {block}")
+    emit({"valid": True, "block0": block}, f"{file}: good, block 0 is {block}")
 
 
 def _summary(genesis: Genesis) -> dict[str, Any]:
@@ -152,19 +151,21 @@ def _summary(genesis: Genesis) -> dict[str, Any]:
     }
 
 
-def _tell(file: Path, summary: dict[str, Any], as_json: bool) -> None:
-    if as_json:
-        typer.echo(json.dumps({"file": str(file)} | summary))
-        return
-    typer.echo(f"{file}: chain {summary['chainId']}, {len(summary['members'])} members, {summary['meters']} meters")
-    typer.echo(f"block 0   {summary['block0']}")
+def _tell(file: Path, summary: dict[str, Any]) -> None:
     clock = ", ".join(f"{scale} x from window {window} on" for window, scale in summary["clock"])
-    typer.echo(f"clock     from {summary['time']}, {clock}")
     senders = "every account" if summary["openAccounts"] else "vouched accounts"
-    typer.echo(f"rules     {summary['gasLimit']} gas a block; {senders} may send")
-    typer.echo(f"tariffs   {', '.join(summary['tariffs'])}")
-    for each in summary["members"]:
-        typer.echo(f"member    {each['name']}: {each['account']}, node key {each['nodeKey']}, at {each['endpoint']}")
+    emit(
+        {"file": file} | summary,
+        f"{file}: chain {summary['chainId']}, {len(summary['members'])} members, {summary['meters']} meters",
+        f"block 0   {summary['block0']}",
+        f"clock     from {summary['time']}, {clock}",
+        f"rules     {summary['gasLimit']} gas a block; {senders} may send",
+        f"tariffs   {', '.join(summary['tariffs'])}",
+        *(
+            f"member    {each['name']}: {each['account']}, node key {each['nodeKey']}, at {each['endpoint']}"
+            for each in summary["members"]
+        ),
+    )
 
 
 def _read_members(path: Path) -> tuple[list[Founder], list[Connection]]:

@@ -24,6 +24,7 @@ from node.keys import (
     read_passphrase,
     save_key,
 )
+from node.output import emit
 from node.parsing import ConfigError, parse_hex
 
 app = typer.Typer(help="Make, import, export and list node keys and account keys.", no_args_is_help=True)
@@ -35,7 +36,6 @@ CONFIRM = "export"
 Kind = Annotated[str, typer.Option(help=f"What the key is for: {' or '.join(KINDS)}.")]
 Out = Annotated[Path, typer.Option(help="The new file; it must not exist.")]
 PassphraseFile = Annotated[Path | None, typer.Option(help="File with the passphrase of the key file; else asked for.")]
-Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
 @app.callback()
@@ -65,26 +65,23 @@ def show_secret(path: Path, secret: bytes, kind: str) -> Shown:
     return Shown("node", "0x" + node_key_of(secret).hex(), str(path), reporter_account(secret).address)
 
 
-def tell(shown: Shown, *, as_json: bool) -> None:
+def tell(shown: Shown) -> None:
     """Print what may be said of a new key."""
-    if as_json:
-        typer.echo(json.dumps({name: value for name, value in asdict(shown).items() if value}))
-    elif shown.kind == "account":
-        typer.echo(f"account {shown.public} in {shown.file}")
-    else:
-        typer.echo(f"node key {shown.public} in {shown.file}")
-        typer.echo(f"reporter account {shown.reporter}: vouch for it, so that the node can report liars")
+    lines = [f"{'account' if shown.kind == 'account' else 'node key'} {shown.public} in {shown.file}"]
+    if shown.reporter:
+        lines.append(f"reporter account {shown.reporter}: vouch for it, so that the node can report liars")
+    emit({name: value for name, value in asdict(shown).items() if value}, *lines)
 
 
 @app.command()
-def new(out: Out, kind: Kind = "node", passphrase_file: PassphraseFile = None, json_: Json = False) -> None:
+def new(out: Out, kind: Kind = "node", passphrase_file: PassphraseFile = None) -> None:
     """Make a key; print its public half.
 
     Example: gridpact keys new --kind account --out household-key.json --passphrase-file secret
     """
     wanted, secret = _kind(kind), new_seed()
     save_key(out, secret, read_passphrase(passphrase_file), wanted)
-    tell(show_secret(out, secret, wanted), as_json=json_)
+    tell(show_secret(out, secret, wanted))
 
 
 @app.command(name="import")
@@ -96,7 +93,6 @@ def import_key(
     from_passphrase_file: Annotated[
         Path | None, typer.Option(help="File with the passphrase of a keystore that is imported.")
     ] = None,
-    json_: Json = False,
 ) -> None:
     """Encrypt a key that is there already, in hexadecimal digits or as a keystore of any Ethereum tool.
 
@@ -110,7 +106,7 @@ def import_key(
         except ValueError:
             raise ConfigError(source, "", "a secp256k1 key: above zero and below the order of the curve") from None
     save_key(out, secret, read_passphrase(passphrase_file), wanted)
-    tell(show_secret(out, secret, wanted), as_json=json_)
+    tell(show_secret(out, secret, wanted))
 
 
 @app.command()
@@ -120,7 +116,6 @@ def export(
     unencrypted: Annotated[bool, typer.Option("--unencrypted", help="Say that the copy may be readable.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask for a confirmation.")] = False,
     passphrase_file: PassphraseFile = None,
-    json_: Json = False,
 ) -> None:
     """Write a key in plain hexadecimal digits, for a tool that reads no keystore.
 
@@ -141,17 +136,15 @@ def export(
     except OSError as error:
         raise KeyFileError(out, error.strerror or "cannot be written", "a new file") from None
     shown = show_secret(file, secret, wanted)
-    typer.echo(
-        json.dumps({"kind": shown.kind, "public": shown.public, "file": str(out), "encrypted": False})
-        if json_
-        else f"{shown.kind} key {shown.public} in {out}, not encrypted"
+    emit(
+        {"kind": shown.kind, "public": shown.public, "file": out, "encrypted": False},
+        f"{shown.kind} key {shown.public} in {out}, not encrypted",
     )
 
 
 @app.command(name="list")
 def list_keys(
     folder: Annotated[Path, typer.Argument(help="Folder with key files.")] = Path(),
-    json_: Json = False,
 ) -> None:
     """List the key files of a folder, without opening them; exit status 1 if one cannot be used.
 
@@ -169,14 +162,9 @@ def list_keys(
             refused.append(str(error))
             continue
         found.append(Shown("node" if kind == NODE_KIND else "account", "0x" + public.hex(), str(path)))
-    if json_:
-        keys = [{"kind": each.kind, "public": each.public, "file": each.file} for each in found]
-        typer.echo(json.dumps({"keys": keys, "refused": refused}))
-    else:
-        for each in found:
-            typer.echo(f"{each.kind:8} {each.public:68} {each.file}")
-        for reason in refused:
-            typer.echo(f"refused  {reason}")
+    keys = [{"kind": each.kind, "public": each.public, "file": each.file} for each in found]
+    lines = [f"{each.kind:8} {each.public:68} {each.file}" for each in found]
+    emit({"keys": keys, "refused": refused}, *lines, *(f"refused  {reason}" for reason in refused))
     if refused:
         raise typer.Exit(1)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -11,12 +10,12 @@ import typer
 
 from node.chain.address import checksummed
 from node.client import DEFAULT_RPC, NodeClient, NodeUnanswered
+from node.output import emit
 from node.parsing import ConfigError
 
 app = typer.Typer(help="Transactions: why one is stuck, what it is, what waits; send one.", no_args_is_help=True)
 
 Rpc = Annotated[str, typer.Option("--rpc", help="The node to ask, http://HOST:PORT.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print what the node answered, for machines.")]
 Hash = Annotated[str, typer.Argument(metavar="HASH", help="0x and 64 hexadecimal digits.")]
 
 _HASH = re.compile(r"0x[0-9a-fA-F]{64}")
@@ -33,7 +32,6 @@ def root() -> None:
 def why(
     what: Annotated[str, typer.Argument(metavar="HASH|ADDRESS", help="A transaction's hash, or an account.")],
     rpc: Rpc = DEFAULT_RPC,
-    as_json: AsJson = False,
 ) -> None:
     """Say why a transaction, or what an account sent, is not in a block; or that it is, and what became of it.
 
@@ -51,19 +49,15 @@ def why(
         raise ConfigError("command line", "HASH|ADDRESS", f"0x and 64 or 40 hexadecimal digits, found {what!r}")
     if not isinstance(found, dict) or not {"status", "reason", "explanation", "advice"} <= found.keys():
         raise NodeUnanswered(rpc, f"explained nothing: {str(found)[:200]!r}")
-    if as_json:
-        typer.echo(json.dumps(found, indent=2))
-    else:
-        typer.echo(f"{subject}: {found['status']} ({found['reason']})")
-        for sentence in found["explanation"]:
-            typer.echo(f"  {sentence}")
-        for sentence in found["advice"]:
-            typer.echo(f"  → {sentence}")
+    lines = [f"{subject}: {found['status']} ({found['reason']})"]
+    lines += [f"  {sentence}" for sentence in found["explanation"]]
+    lines += [f"  → {sentence}" for sentence in found["advice"]]
+    emit(found, *lines)
     raise typer.Exit(1 if found["status"] in ("queued", "dropped", "unknown") else 0)
 
 
 @app.command()
-def show(transaction_hash: Hash, rpc: Rpc = DEFAULT_RPC, as_json: AsJson = False) -> None:
+def show(transaction_hash: Hash, rpc: Rpc = DEFAULT_RPC) -> None:
     """Show a transaction that waits or is committed, with its receipt.
 
     Exit status 1 if the node does not know it.
@@ -74,36 +68,32 @@ def show(transaction_hash: Hash, rpc: Rpc = DEFAULT_RPC, as_json: AsJson = False
         raise ConfigError("command line", "HASH", f"0x and 64 hexadecimal digits, found {transaction_hash!r}")
     found = NodeClient(rpc).ask("eth_getTransactionByHash", transaction_hash)
     receipt = None if found is None else NodeClient(rpc).ask("eth_getTransactionReceipt", transaction_hash)
-    if as_json:
-        typer.echo(json.dumps({"transaction": found, "receipt": receipt}, indent=2))
-    elif found is None:
-        typer.echo(f"not known to this node; see gridpact tx why {transaction_hash}")
-    else:
-        _show(found, receipt)
+    unknown = [f"not known to this node; see gridpact tx why {transaction_hash}"]
+    emit({"transaction": found, "receipt": receipt}, *(unknown if found is None else _lines(found, receipt)))
     raise typer.Exit(1 if found is None else 0)
 
 
-def _show(found: Mapping[str, Any], receipt: Mapping[str, Any] | None) -> None:
+def _lines(found: Mapping[str, Any], receipt: Mapping[str, Any] | None) -> list[str]:
     def number(key: str, table: Mapping[str, Any] = found) -> int:
         return int(table[key], 16)
 
-    typer.echo(f"hash   {found['hash']}")
-    typer.echo(f"from   {found['from']}, nonce {number('nonce')}")
-    typer.echo(f"to     {found['to'] or 'a new contract'}, {number('value')} wei, {len(found['input']) // 2 - 1} bytes")
-    typer.echo(f"gas    at most {number('gas')}, at {number('gasPrice')} wei")
+    lines = [
+        f"hash   {found['hash']}",
+        f"from   {found['from']}, nonce {number('nonce')}",
+        f"to     {found['to'] or 'a new contract'}, {number('value')} wei, {len(found['input']) // 2 - 1} bytes",
+        f"gas    at most {number('gas')}, at {number('gasPrice')} wei",
+    ]
     if receipt is None:
-        typer.echo("state  waits in this node's pool")
-    else:
-        outcome = "succeeded" if number("status", receipt) else "reverted"
-        place = f"block {number('blockNumber', receipt)}, place {number('transactionIndex', receipt)}"
-        typer.echo(f"state  {outcome} in {place}; {number('gasUsed', receipt)} gas, {len(receipt['logs'])} logs")
+        return [*lines, "state  waits in this node's pool"]
+    outcome = "succeeded" if number("status", receipt) else "reverted"
+    place = f"block {number('blockNumber', receipt)}, place {number('transactionIndex', receipt)}"
+    return [*lines, f"state  {outcome} in {place}; {number('gasUsed', receipt)} gas, {len(receipt['logs'])} logs"]
 
 
 @app.command("list")
 def list_pool(
     account: Annotated[str | None, typer.Option(help="Of this account only, 0x and 40 hexadecimal digits.")] = None,
     rpc: Rpc = DEFAULT_RPC,
-    as_json: AsJson = False,
 ) -> None:
     """List what waits in the node's pool, a line each: those that can be executed, and those that are queued.
 
@@ -118,22 +108,19 @@ def list_pool(
         }
     else:
         raise ConfigError("command line", "--account", f"0x and 40 hexadecimal digits, found {account!r}")
-    if as_json:
-        typer.echo(json.dumps(found, indent=2))
-        return
+    lines = []
     for part in ("pending", "queued"):
         number = sum(len(entries) for entries in found[part].values())
-        typer.echo(f"{part}: {number}")
+        lines.append(f"{part}: {number}")
         for sender, entries in found[part].items():
-            for nonce, entry in entries.items():
-                typer.echo(f"  {sender} nonce {nonce}  {entry['hash']}")
+            lines += [f"  {sender} nonce {nonce}  {entry['hash']}" for nonce, entry in entries.items()]
+    emit(found, *lines)
 
 
 @app.command()
 def send(
     raw: Annotated[str, typer.Argument(metavar="RAW", help="A signed transaction, 0x and hexadecimal digits.")],
     rpc: Rpc = DEFAULT_RPC,
-    as_json: AsJson = False,
 ) -> None:
     """Send a transaction that is signed already; print its hash.
 
@@ -142,4 +129,4 @@ def send(
     if not _RAW.fullmatch(raw):
         raise ConfigError("command line", "RAW", "a signed transaction as 0x and hexadecimal digits")
     sent = NodeClient(rpc).ask("eth_sendRawTransaction", raw)
-    typer.echo(json.dumps({"hash": sent}) if as_json else sent)
+    emit({"hash": sent}, sent)

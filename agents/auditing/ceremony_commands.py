@@ -38,7 +38,7 @@ from agents.disclosure.options import (
 )
 from agents.disclosure.record import Record
 from agents.keys import create_key, read_passphrase
-from agents.reporting import guarded
+from agents.reporting import emit, guarded
 from contracts.bindings import privacy_registry
 from contracts.system import PRIVACY_REGISTRY
 from privacy.boxes import box_key as box_key_of
@@ -63,7 +63,8 @@ def create(directory: Folder, passphrase_file: Passphrase = None) -> None:
         secret = token_bytes(32)
         create_key(directory / BOX_KEY, passphrase, private_key=secret)
         write_json(directory / CARD, card_to_json(Card(account, box_key_of(secret))))
-        typer.echo(f"account 0x{account.hex()}; give {directory / CARD} to the other auditors")
+        card = directory / CARD
+        emit({"account": account, "card": card}, f"account 0x{account.hex()}; give {card} to the other auditors")
 
     guarded(use_case)
 
@@ -97,7 +98,10 @@ def deal(
             threshold=threshold,
         )
         write_json(out, dealing_to_json(made))
-        typer.echo(f"dealt to {len(known)} auditors, {threshold} of whom open together from window {from_window} on")
+        emit(
+            {"file": out, "auditors": len(known), "threshold": threshold, "from_window": from_window},
+            f"dealt to {len(known)} auditors, {threshold} of whom open together from window {from_window} on",
+        )
 
     guarded(use_case)
 
@@ -114,7 +118,8 @@ def join(dealings: Dealings, directory: Folder, passphrase_file: Passphrase = No
         box_secret = read_key(directory / BOX_KEY, passphrase_file).to_bytes()
         share = own_share([read_dealing(path) for path in dealings], account, box_secret)
         create_key(directory / SHARE, passphrase, private_key=SECP256K1.scalar_to_bytes(share))
-        typer.echo(f"share of auditor 0x{account.hex()}: {directory / SHARE}")
+        file = directory / SHARE
+        emit({"auditor": account, "file": file}, f"share of auditor 0x{account.hex()}: {file}")
 
     guarded(use_case)
 
@@ -128,7 +133,8 @@ def section(dealings: Dealings) -> None:
     def use_case() -> None:
         found = [read_dealing(path) for path in dealings]
         made = auditor_set(found)
-        typer.echo(json.dumps(genesis_section(found), indent=2))
+        said = genesis_section(found)
+        emit(said, json.dumps(said, indent=2))
         typer.echo(f"{made.threshold} of {len(made.auditors)} auditors, from window {made.from_window} on", err=True)
 
     guarded(use_case)
@@ -153,7 +159,8 @@ def announce(
         async def send(record: Record) -> None:
             call = Call(PRIVACY_REGISTRY, privacy_registry.set_box_key(public), BOX_GAS, "announce a box key")
             receipt = await record.transact(call)
-            typer.echo(f"{receipt.what}: height {receipt.height}, {receipt.transaction}")
+            shown = f"{receipt.what}: height {receipt.height}, {receipt.transaction}"
+            emit({"height": receipt.height, "transaction": receipt.transaction}, shown)
 
         return send
 

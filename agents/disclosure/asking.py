@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import typer
 from eth_hash.auto import keccak
 from eth_keys.datatypes import PrivateKey
 
 from agents.disclosure.options import Job, parse_id, with_record, write_json
 from agents.disclosure.parts import Part
 from agents.disclosure.record import Record
+from agents.reporting import emit
 from contracts.bindings import disclosures
 from contracts.bindings.disclosures import Kind, Request, Requested, parse_trace_subject
 
@@ -20,8 +20,11 @@ async def put_on_record(record: Record, kind: Kind, subject: bytes, reason: str)
     what = f"request ({kind.name.lower()})"
     receipt = await record.send(disclosures.request(kind, subject, keccak(reason.encode())), what)
     made = next(event for event in receipt.events if isinstance(event, Requested))
-    typer.echo(f"request 0x{made.id.hex()}")
-    typer.echo(f"on record in block {receipt.height}, its reason as 0x{made.reason.hex()}")
+    emit(
+        {"request": made.id, "height": receipt.height, "reason_hash": made.reason},
+        f"request 0x{made.id.hex()}",
+        f"on record in block {receipt.height}, its reason as 0x{made.reason.hex()}",
+    )
 
 
 def approve_request(
@@ -32,9 +35,9 @@ def approve_request(
 
         async def send(record: Record) -> None:
             request = await record.request(request_id, kind)
-            typer.echo(asked_of(request))
+            about = asked_of(request)
             receipt = await record.send(disclosures.approve(request_id), "approve")
-            typer.echo(f"approved in block {receipt.height}")
+            emit({"about": about, "height": receipt.height}, about, f"approved in block {receipt.height}")
 
         return send
 
@@ -50,4 +53,5 @@ def asked_of(request: Request) -> str:
 
 def write_part(part: Part, out: Path) -> None:
     write_json(out, part.as_json())
-    typer.echo(f"part of auditor {part.partial.auditor} in {out}")
+    auditor = part.partial.auditor
+    emit({"auditor": auditor, "file": out}, f"part of auditor {auditor} in {out}")

@@ -37,6 +37,7 @@ from agents.disclosure.statements import (
     state_note,
 )
 from agents.private.member import member_keys
+from agents.reporting import emit
 from agents.wallet.keys import VIEW_KEY_PREFIX
 from contracts.bindings.privacy_registry import POINT_BYTES
 from privacy.group import SCALAR_BYTES, Scalar
@@ -189,7 +190,7 @@ def _write(statement: Statement, says: Says, out: Path) -> None:
     if statement.mine != (says is Says.CONFIRM):
         raise NotTrue(f"this {statement.subject} is {'' if statement.mine else 'not '}your own; nothing was written")
     write_json(out, statement.as_json())
-    typer.echo(f"{says} in {out}")
+    emit({"says": str(says), "file": out}, f"{says} in {out}")
 
 
 @verify_app.command()
@@ -215,10 +216,11 @@ def verify_disclosure(
                 flaw = f"it answers other words: {statement.challenge!r}"
             lines = [] if flaw else await _verdict(record, statement)
             if not lines:
-                typer.echo(f"disclosure: NOT VALID: {flaw or 'the proof does not hold'}")
+                flaw = flaw or "the proof does not hold"
+                emit({"ok": False, "offence": flaw}, f"disclosure: NOT VALID: {flaw}")
                 raise typer.Exit(1)
-            for line in lines:
-                typer.echo(line)
+            said = {"account": statement.account, "subject": str(statement.subject), "place": statement.place}
+            emit({"ok": True} | said | {"mine": statement.mine, "proves": lines}, *lines)
 
         return check
 

@@ -34,6 +34,7 @@ from agents.disclosure.options import (
 from agents.disclosure.parts import BOUNDS, load_part, make_part, opened_amount
 from agents.disclosure.question import ciphertext_of, question_of_set, question_of_share
 from agents.disclosure.record import Record
+from agents.reporting import emit
 from contracts.bindings.disclosures import Kind
 from privacy.group import InvalidEncoding
 from privacy.secp256k1 import SECP256K1
@@ -170,8 +171,8 @@ def open_amount(request: RequestId, parts: Parts, rpc: Rpc = DEFAULT_RPC, chain_
             asked, questions = await record.amount(request_id)
             question = question_of_set(questions, given[0].auditors_from)
             found = opened_amount(question, ciphertext_of(asked), given)
-            typer.echo(asked_of(asked))
-            typer.echo(f"amount {found}" if found is not None else f"no amount below {BOUNDS[-1]}")
+            about, shown = asked_of(asked), f"no amount below {BOUNDS[-1]}" if found is None else f"amount {found}"
+            emit({"about": about, "amount": found}, about, shown)
             if found is None:
                 raise typer.Exit(1)
 

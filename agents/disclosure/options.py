@@ -17,7 +17,7 @@ from agents.disclosure.parts import NotEnoughParts, WrongPart
 from agents.disclosure.record import Record
 from agents.errors import ConfigError
 from agents.keys import load_key, read_passphrase
-from agents.reporting import guarded
+from agents.reporting import Failed, guarded
 
 Rpc = Annotated[str, typer.Option("--rpc", help="A member's node; your own, if you have one.")]
 ChainId = Annotated[int | None, typer.Option("--chain-id", help="Refuse a node of any other chain.")]
@@ -87,8 +87,7 @@ def with_record(
             checked = job()
             asyncio.run(run(checked, None if key is None else key()))
         except (NotEnoughParts, WrongPart) as error:
-            typer.echo(f"gridpact: {error}", err=True)
-            raise typer.Exit(1) from None
+            raise Failed(str(error), status=1) from None
 
     guarded(use_case)
 

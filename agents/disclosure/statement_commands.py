@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,6 +14,7 @@ from agents.disclosure.member_commands import load_view_key
 from agents.disclosure.options import DEFAULT_RPC, ChainId, Job, Rpc, with_record
 from agents.disclosure.received import NOTES, Kind, StatementLine, accounts_of, statement_lines
 from agents.disclosure.record import Record
+from agents.reporting import emit
 from agents.wallet.keys import amount_text
 from contracts.bindings import fiat_token
 from contracts.system import PRIVACY_REGISTRY, PRIVATE_MARKET, SHIELDED_POOL
@@ -28,7 +28,6 @@ statement_app = typer.Typer(help="A household's bill, from its wallet's view key
 def statement(
     view_key: Annotated[Path, typer.Option("--view-key", help="What `gridpact wallet export-view-key` printed.")],
     window: Annotated[str | None, typer.Option("--window", help="A..B: these windows alone; or one window.")] = None,
-    json_: Annotated[bool, typer.Option("--json", help="Print the statement as JSON.")] = False,
     rpc: Rpc = DEFAULT_RPC,
     chain_id: ChainId = None,
 ) -> None:
@@ -55,10 +54,7 @@ def statement(
                 found = [line for line in found if line.window is not None and line.window in asked]
             held = await chain.read_all([fiat_token.balance_of(account) for account in accounts])
             money = dict(zip((f"0x{account.hex()}" for account in accounts), held, strict=True))
-            if json_:
-                typer.echo(json.dumps(_as_json(newest, money, found), indent=2))
-            else:
-                typer.echo("\n".join(_lines(newest, money, found)))
+            emit(_as_json(newest, money, found), *_lines(newest, money, found))
 
         return show
 

@@ -34,6 +34,7 @@ from agents.disclosure.options import (
 from agents.disclosure.parts import load_part, make_part, trace_tag
 from agents.disclosure.question import any_dealt_share, dealt_share
 from agents.disclosure.record import Record
+from agents.reporting import emit
 from contracts.bindings import disclosures
 from contracts.bindings.disclosures import Kind, parse_trace_subject
 
@@ -137,14 +138,18 @@ def trace_open(request: RequestId, parts: Parts, rpc: Rpc = DEFAULT_RPC, chain_i
             tag = trace_tag(question, given)
             asked = await record.request(request_id, Kind.TRACE)
             _, window = parse_trace_subject(asked.subject)
-            typer.echo(asked_of(asked))
-            typer.echo(f"trace tag 0x{tag.hex()}")
+            about, lines = asked_of(asked), [f"trace tag 0x{tag.hex()}"]
             found = [action for action in await record.actions(window) if action.trace_tag == tag]
             for action in found:
-                typer.echo(f"transaction {action.transaction} in block {action.height}")
-                typer.echo(f"nullifier 0x{action.nullifier.hex()}")
+                lines.append(f"transaction {action.transaction} in block {action.height}")
+                lines.append(f"nullifier 0x{action.nullifier.hex()}")
             if not found:
-                typer.echo(f"no call of this member for window {window}")
+                lines.append(f"no call of this member for window {window}")
+            calls = [
+                {"transaction": action.transaction, "height": action.height, "nullifier": action.nullifier}
+                for action in found
+            ]
+            emit({"about": about, "trace_tag": tag, "calls": calls}, about, *lines)
 
         return show
 
@@ -178,7 +183,7 @@ def trace_complain(
             if dealt_share(registered, secret.to_bytes(), number, auditors) is not None:
                 raise InputError("the share in the box", "one that is not right; this one is, and nothing was sent")
             receipt = await record.complain(account, registered.trace_key)
-            typer.echo(f"complaint in block {receipt.height}")
+            emit({"height": receipt.height}, f"complaint in block {receipt.height}")
 
         return send
 
@@ -204,8 +209,8 @@ def trace_readmit(
 
         async def send(record: Record) -> None:
             receipt, barred = await record.readmit(account)
-            typer.echo(f"readmission in block {receipt.height}")
-            typer.echo("the member is barred until more auditors say so" if barred else "the member may register again")
+            shown = "the member is barred until more auditors say so" if barred else "the member may register again"
+            emit({"height": receipt.height, "barred": bool(barred)}, f"readmission in block {receipt.height}", shown)
 
         return send
 

@@ -15,10 +15,17 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from agents.chain import Chain
 from agents.client import WAIT_S
 from agents.keys import load_key, read_passphrase
-from agents.reporting import guarded
+from agents.reporting import emit, guarded
 from agents.wallet.client import PATIENCE_S, Served, WalletClient, connected, served_chain
 from agents.wallet.keys import InvalidInput, address_text, amount_text, new_words, parse_address, parse_amount, seed_of
-from agents.wallet.store import WalletFile, create_wallet_file, locked, open_wallet_file
+from agents.wallet.store import (
+    WalletFile,
+    create_wallet_file,
+    locked,
+    open_wallet_file,
+    read_content,
+    refuse_to_overwrite,
+)
 
 ACCOUNT_DIGITS = 40
 
@@ -51,11 +58,11 @@ def create(wallet: WalletOption, passphrase_file: Passphrase = None, rpc: Rpc = 
     def make() -> None:
         words = new_words()
         file = _new_file(wallet, passphrase_file, words, rpc, from_height=None)
-        typer.echo("write these words down; they are not shown again:\n")
+        lines = ["write these words down; they are not shown again:", ""]
         rows = words.split()
-        for first in range(0, len(rows), 6):
-            typer.echo("    " + " ".join(rows[first : first + 6]))
-        typer.echo(f"\n{address_text(file.wallet.keys.address)}")
+        lines += ["    " + " ".join(rows[first : first + 6]) for first in range(0, len(rows), 6)]
+        shown = address_text(file.wallet.keys.address)
+        emit({"words": words, "address": shown}, *lines, "", shown)
 
     guarded(make)
 
@@ -75,7 +82,8 @@ def restore(
     def make() -> None:
         words = typer.get_text_stream("stdin").read()
         file = _new_file(wallet, passphrase_file, words, rpc, from_height=from_height)
-        typer.echo(address_text(file.wallet.keys.address))
+        shown = address_text(file.wallet.keys.address)
+        emit({"address": shown}, shown)
 
     guarded(make)
 
@@ -86,7 +94,12 @@ def address(wallet: WalletOption, passphrase_file: Passphrase = None) -> None:
 
     Example: gridpact wallet address --wallet wallet.json --passphrase-file passphrase
     """
-    guarded(lambda: typer.echo(address_text(_open(wallet, passphrase_file).wallet.keys.address)))
+
+    def show() -> None:
+        shown = address_text(_open(wallet, passphrase_file).wallet.keys.address)
+        emit({"address": shown}, shown)
+
+    guarded(show)
 
 
 @app.command("export-view-key")
@@ -95,7 +108,12 @@ def export_view_key(wallet: WalletOption, passphrase_file: Passphrase = None) ->
 
     Example: gridpact wallet export-view-key --wallet wallet.json --passphrase-file passphrase
     """
-    guarded(lambda: typer.echo(_open(wallet, passphrase_file).wallet.keys.view_key))
+
+    def show() -> None:
+        shown = _open(wallet, passphrase_file).wallet.keys.view_key
+        emit({"view_key": shown}, shown)
+
+    guarded(show)
 
 
 @app.command()
@@ -107,7 +125,8 @@ def scan(wallet: WalletOption, passphrase_file: Passphrase = None, rpc: Rpc = DE
 
     async def look(client: WalletClient) -> None:
         found = await _scanned(client)
-        typer.echo(f"{found} new notes; known up to height {client.wallet.height}")
+        height = client.wallet.height
+        emit({"new_notes": found, "height": height}, f"{found} new notes; known up to height {height}")
 
     _with(wallet, passphrase_file, rpc, WAIT_S, look)
 
@@ -122,7 +141,8 @@ def balance(wallet: WalletOption, passphrase_file: Passphrase = None, rpc: Rpc =
     async def show(client: WalletClient) -> None:
         await _scanned(client)
         held, spendable = client.wallet.balance, sum(note.amount for note in client.wallet.spendable())
-        typer.echo(f"balance    {amount_text(held)}\nspendable  {amount_text(spendable)}")
+        shown = {"balance_microeur": held, "spendable_microeur": spendable, "height": client.wallet.height}
+        emit(shown, f"balance    {amount_text(held)}", f"spendable  {amount_text(spendable)}")
 
     _with(wallet, passphrase_file, rpc, WAIT_S, show)
 
@@ -136,10 +156,10 @@ def history(wallet: WalletOption, passphrase_file: Passphrase = None, rpc: Rpc =
 
     async def show(client: WalletClient) -> None:
         await _scanned(client)
-        for entry in client.wallet.history:
-            typer.echo(f"{entry.height:>9}  {amount_text(entry.amount):>20}  {entry.what}")
-        if not client.wallet.history:
-            typer.echo("nothing yet")
+        entries = client.wallet.history
+        lines = [f"{each.height:>9}  {amount_text(each.amount):>20}  {each.what}" for each in entries]
+        rows = [{"height": each.height, "amount_microeur": each.amount, "what": each.what} for each in entries]
+        emit({"history": rows}, *(lines or ["nothing yet"]))
 
     _with(wallet, passphrase_file, rpc, WAIT_S, show)
 
@@ -166,7 +186,8 @@ def shield(
         account_key = load_key(key, read_passphrase(key_passphrase_file or passphrase_file))
         await _scanned(client)
         height = await client.shield(account_key, microeur)
-        typer.echo(f"shielded {amount_text(microeur)} in block {height}")
+        shown = f"shielded {amount_text(microeur)} in block {height}"
+        emit({"amount_microeur": microeur, "height": height}, shown)
 
     _with(wallet, passphrase_file, rpc, wait, act)
 
@@ -188,7 +209,8 @@ def pay(
     async def act(client: WalletClient) -> None:
         to, microeur = parse_address(recipient), parse_amount(amount)
         await _scanned(client)
-        typer.echo(f"paid {amount_text(microeur)} in block {await client.pay(to, microeur)}")
+        height = await client.pay(to, microeur)
+        emit({"amount_microeur": microeur, "height": height}, f"paid {amount_text(microeur)} in block {height}")
 
     _with(wallet, passphrase_file, rpc, wait, act)
 
@@ -210,7 +232,8 @@ def unshield(
     async def act(client: WalletClient) -> None:
         to, microeur = _account(account), parse_amount(amount)
         await _scanned(client)
-        typer.echo(f"unshielded {amount_text(microeur)} in block {await client.unshield(to, microeur)}")
+        height = await client.unshield(to, microeur)
+        emit({"amount_microeur": microeur, "height": height}, f"unshielded {amount_text(microeur)} in block {height}")
 
     _with(wallet, passphrase_file, rpc, wait, act)
 
@@ -225,6 +248,7 @@ def _with(
             await act(client)
 
     def locked_act() -> None:
+        read_content(path)  # no lock is left beside what is no wallet
         with locked(path):
             asyncio.run(connected_act(_open(path, passphrase_file)))
 
@@ -246,6 +270,7 @@ def _new_file(path: Path, passphrase_file: Path | None, words: str, rpc: str, *,
             await chain.close()
 
     seed, passphrase = seed_of(words), read_passphrase(passphrase_file)
+    refuse_to_overwrite(path)
     with locked(path):
         found = asyncio.run(look())
         height = found.height if from_height is None else from_height - 1

@@ -87,13 +87,22 @@ def create_wallet_file(
     Raises:
         WalletFileError: the file exists: a wallet is never overwritten.
     """
-    if path.exists():
-        raise WalletFileError(path, "no file of this name yet; a wallet is never overwritten")
+    refuse_to_overwrite(path)
     keystore = dict(create_keyfile_json(seed, passphrase, kdf="scrypt", iterations=work_factor))
     keystore.pop("address", None)  # the account that has the seed for its key is nobody's
     file = WalletFile(path, seed, keystore, Wallet(keys_of(seed), chain_id, height), genesis)
     file.save()
     return file
+
+
+def refuse_to_overwrite(path: Path) -> None:
+    """Make sure that a new wallet's file does not exist.
+
+    Raises:
+        WalletFileError: it does.
+    """
+    if path.exists():
+        raise WalletFileError(path, "no file of this name yet; a wallet is never overwritten")
 
 
 def open_wallet_file(path: Path, passphrase: bytes) -> WalletFile:
@@ -102,14 +111,7 @@ def open_wallet_file(path: Path, passphrase: bytes) -> WalletFile:
     Raises:
         WalletFileError: there is none, it is none, or the passphrase is wrong.
     """
-    try:
-        content = json.loads(path.read_text(encoding="ascii"))
-    except OSError as error:
-        raise WalletFileError(path, f"a readable wallet file ({error.strerror})") from None
-    except ValueError:
-        raise WalletFileError(path, f"a {FORMAT}") from None
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise WalletFileError(path, f"a {FORMAT}")
+    content = read_content(path)
     try:
         seed = bytes(decode_keyfile_json(content["keystore"], passphrase))
     except ValueError:
@@ -122,6 +124,23 @@ def open_wallet_file(path: Path, passphrase: bytes) -> WalletFile:
         return WalletFile(path, seed, content["keystore"], wallet, plain["genesis"])
     except (CryptoError, ValueError, KeyError, TypeError):
         raise WalletFileError(path, "an unchanged file: restore the wallet from its words") from None
+
+
+def read_content(path: Path) -> dict[str, Any]:
+    """Return what is in a wallet file, which is still encrypted.
+
+    Raises:
+        WalletFileError: there is none, or it is none.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="ascii"))
+    except OSError as error:
+        raise WalletFileError(path, f"a readable wallet file ({error.strerror})") from None
+    except ValueError:
+        raise WalletFileError(path, f"a {FORMAT}") from None
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise WalletFileError(path, f"a {FORMAT}")
+    return content
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from node.audit.launch import audit_in_child
 from node.client import NodeClient
 from node.config import DATABASE_NAME
 from node.operations.progress import progress_bar
+from node.output import Status, emit, fail
 from node.parsing import ConfigError, parse_hex
 from node.plugins import AuditGroup
 
@@ -50,7 +51,6 @@ def verify_command(
     execute: Annotated[
         bool, typer.Option(help="Execute everything again; else only what was signed is checked, much quicker.")
     ] = True,
-    json_: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Check everything that is stored; exit status 1 and the first offence if anything is wrong.
 
@@ -73,7 +73,7 @@ def verify_command(
     if (data is None) == (rpc is None):
         raise ConfigError("command line", "DATA", "either a data directory or --rpc URL")
     if data is not None:
-        with progress_bar("audit", quiet=json_) as advance:
+        with progress_bar("audit") as advance:
             report = audit_in_child(
                 data / DATABASE_NAME,
                 genesis or data / "genesis.json",
@@ -90,12 +90,8 @@ def verify_command(
         from node.audit.remote import audit_remote
 
         client = NodeClient(str(rpc))
-        report = audit_remote(client, genesis, checkpoints=checkpoints, parents=parents, execute=execute, quiet=json_)
-    if json_:
-        typer.echo(json.dumps(report.as_json(), indent=2))
-    else:
-        for line in report.lines():
-            typer.echo(line)
+        report = audit_remote(client, genesis, checkpoints=checkpoints, parents=parents, execute=execute)
+    emit(report.as_json(), *report.lines())
     if report.offence is not None:
         raise typer.Exit(1)
 
@@ -138,17 +134,17 @@ def proof_command(
     store = Store.open(data / DATABASE_NAME, chain_id=parsed.chain_id, genesis_hash=sealed.header.hash, readonly=True)
     try:
         with store.read() as view:
-            text = json.dumps(prove(view, wanted, rule_book).as_json(), indent=2)
+            proof = prove(view, wanted, rule_book).as_json()
     except NotCommitted as error:
-        typer.echo(f"gridpact: {error}", err=True)
-        raise typer.Exit(1) from None
+        raise typer.Exit(fail(str(error), Status.NO)) from None
     finally:
         store.close()
+    text = json.dumps(proof, indent=2)
     if out is None:
-        typer.echo(text)
+        emit(proof, text)
     else:
         out.write_text(text + "\n", encoding="utf-8")
-        typer.echo(f"proof of {transaction} in {out}")
+        emit({"transaction": transaction, "file": out}, f"proof of {transaction} in {out}")
 
 
 @app.command(name="check-proof")
@@ -173,13 +169,15 @@ def check_proof_command(
     except OSError as error:
         raise ConfigError(file, "", f"a readable file ({error.strerror})") from None
     except (InvalidProof, ValueError, RecursionError) as error:
-        typer.echo(f"proof: NOT VALID: {error}")
+        emit({"ok": False, "offence": str(error)}, f"proof: NOT VALID: {error}")
         raise typer.Exit(1) from None
     outcome = "succeeded" if succeeded(proof) else "reverted"
-    typer.echo(
-        f"proof: ok transaction 0x{transaction_hash(proof).hex()} {outcome}, "
-        f"{chain_of(proof).name.lower()} chain block {proof.block.number}, "
-        f"height {proof.block.height}, certified at height {proof.header.number}"
+    chain = chain_of(proof).name.lower()
+    shown = {"ok": True, "transaction": transaction_hash(proof), "succeeded": succeeded(proof), "chain": chain}
+    emit(
+        shown | {"block": proof.block.number, "height": proof.block.height, "certified": proof.header.number},
+        f"proof: ok transaction 0x{transaction_hash(proof).hex()} {outcome}, {chain} chain block {proof.block.number}, "
+        f"height {proof.block.height}, certified at height {proof.header.number}",
     )
 
 
@@ -189,7 +187,6 @@ def balance_command(
     data: Annotated[Path | None, typer.Argument(help="A validator's data directory, in place of --rpc.")] = None,
     rpc: Annotated[str | None, typer.Option(help="A node's RPC, which is believed to tell the chain as it is.")] = None,
     genesis: Annotated[Path | None, typer.Option(help="The genesis file you trust; else the directory's own.")] = None,
-    json_: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Check the balance of a private street's window: every proof of every meter and auditor, and the sums.
 
@@ -198,8 +195,6 @@ def balance_command(
 
     Example: gridpact audit balance --window 7 --rpc http://127.0.0.1:8545
     """
-    from rich.console import Console
-
     from node.audit.balance import check_balance
     from node.audit.balance_sources import from_directory, from_node
     from node.audit.balance_text import balance_table
@@ -210,13 +205,9 @@ def balance_command(
     try:
         street, logs = from_directory(data, genesis) if data else from_node(NodeClient(str(rpc)), genesis, window)
     except CorruptValue as error:
-        typer.echo(f"balance: FAILED window {window}: {error}")
+        emit({"ok": False, "window": window, "offence": str(error)}, f"balance: FAILED window {window}: {error}")
         raise typer.Exit(1) from None
     report = check_balance(street, window, logs)
-    if json_:
-        typer.echo(json.dumps(report.as_json(), indent=2))
-    else:
-        Console().print(balance_table(report))
-        typer.echo(report.verdict)
+    emit(report.as_json(), balance_table(report), report.verdict)
     if not report.ok:
         raise typer.Exit(1)

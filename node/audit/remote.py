@@ -26,7 +26,6 @@ def audit_remote(
     checkpoints: Mapping[int, bytes],
     parents: Sequence[tuple[Path, Path]] = (),
     execute: bool = True,
-    quiet: bool = False,
 ) -> AuditReport:
     """Fetch a node's chain up to its present head into a temporary database, and audit that.
 
@@ -36,7 +35,6 @@ def audit_remote(
         client: asks the node; nothing that it says is believed.
         genesis_file: is trusted.
         checkpoints, parents, execute: as in `node.audit.launch.Order`.
-        quiet: whether no progress bars are shown.
 
     Raises:
         NodeError: the node does not answer, or does not give all blocks.
@@ -55,7 +53,7 @@ def audit_remote(
         last = client.quantity("eth_blockNumber")
         store, domain = open_database(database, genesis, readonly=False)
         try:
-            with progress_bar("fetch and execute", last, quiet=quiet) as advance:
+            with progress_bar("fetch and execute", last) as advance:
                 blocks = remote_blocks(client, 1, last)
                 done = import_blocks(store, genesis, domain, blocks, reached=lambda height: advance(height, None))
             with store.read() as view:
@@ -67,7 +65,7 @@ def audit_remote(
             return AuditReport(done.after, head_hash, Counts(), (), offence, executed=execute)
         if done.failure is not None:
             raise done.failure
-        with progress_bar("audit", last, quiet=quiet) as advance:
+        with progress_bar("audit", last) as advance:
             return audit_in_child(
                 database,
                 genesis_file,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from node.config import CONFIG_NAME, load_config
+from node.output import emit
 from node.parsing import ConfigError
 
 
@@ -26,7 +26,6 @@ def backup_command(
     with_key: Annotated[
         bool, typer.Option("--with-key", help="Copy the node key's file too, encrypted as it is; never its passphrase.")
     ] = False,
-    json_: Annotated[bool, typer.Option("--json", help="Print the backup's manifest as JSON.")] = False,
 ) -> None:
     """Copy a data directory's database, genesis file and configuration, with the restore marker and a manifest.
 
@@ -37,14 +36,12 @@ def backup_command(
     from node.operations.backup import back_up
     from node.operations.progress import progress_bar
 
-    with progress_bar("backup", quiet=json_) as advance:
+    with progress_bar("backup") as advance:
         manifest = back_up(load_config(config), out, with_key=with_key, advance=advance)
-    if json_:
-        typer.echo(json.dumps(manifest.as_json(), indent=2))
-        return
-    typer.echo(
+    emit(
+        manifest.as_json(),
         f"backup of height {manifest.height} in {out}, marked as restored; "
-        f"{manifest.size} bytes, read back and checked; {_of_key(with_key)}"
+        f"{manifest.size} bytes, read back and checked; {_of_key(with_key)}",
     )
 
 
@@ -58,7 +55,6 @@ def restore_command(
         Path | None, typer.Option("--from", help="A backup to make a data directory of; needs --data.")
     ] = None,
     data: Annotated[Path | None, typer.Option(help="With --from: the new data directory.")] = None,
-    json_: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Put a backup back with --from; else say that older data were put back, or that the write-ahead log is lost.
 
@@ -71,46 +67,39 @@ def restore_command(
     if (from_ is None) != (data is None):
         raise ConfigError("command line", "--from and --data", "both, or neither")
     if from_ is not None and data is not None:
-        _put_back(from_, data, json_)
+        _put_back(from_, data)
         return
     from node.restore import restore
 
     settings = load_config(config)
     found = restore(settings)
-    if json_:
-        aside = None if found.set_aside is None else str(found.set_aside)
-        typer.echo(json.dumps({"data": str(settings.directory), "height": found.head, "set_aside": aside}))
-        return
+    lines = [f"{settings.directory}: marked as restored, at height {found.head}", *_how_to_go_on(config)]
     if found.set_aside is not None:
-        typer.echo(f"{found.reason}: the log is now {found.set_aside}")
-    typer.echo(f"{settings.directory}: marked as restored, at height {found.head}")
-    _say_how_to_go_on(config)
+        lines.insert(0, f"{found.reason}: the log is now {found.set_aside}")
+    emit({"data": settings.directory, "height": found.head, "set_aside": found.set_aside}, *lines)
 
 
-def _put_back(backup: Path, data: Path, json_: bool) -> None:
+def _put_back(backup: Path, data: Path) -> None:
     from node.operations.backup import put_back
     from node.operations.progress import progress_bar
     from node.storage.tables import SCHEMA_VERSION
 
-    with progress_bar("restore", quiet=json_) as advance:
+    with progress_bar("restore") as advance:
         manifest = put_back(backup, data, advance=advance)
     config = load_config(data / CONFIG_NAME)
     old = int(manifest.versions["storage"]) < SCHEMA_VERSION
     has_key = not isinstance(config.key, Path) or config.key.exists()  # else a signer holds it
-    if json_:
-        shown = {"data": str(data), "height": manifest.height, "hash": manifest.block_hash}
-        typer.echo(json.dumps(shown | {"key": has_key, "migrate": old}))
-        return
-    typer.echo(f"restored {data} from {backup}: height {manifest.height}, block {manifest.block_hash}")
+    lines = [f"restored {data} from {backup}: height {manifest.height}, block {manifest.block_hash}"]
     if not has_key:
-        typer.echo(f"the node key is not in the backup: put it at {config.key}, or name its place in node.toml")
+        lines.append(f"the node key is not in the backup: put it at {config.key}, or name its place in node.toml")
     if old:
-        typer.echo(f"an earlier gridpact made it: gridpact node migrate --data {data}")
-    _say_how_to_go_on(data / CONFIG_NAME)
+        lines.append(f"an earlier gridpact made it: gridpact node migrate --data {data}")
+    shown = {"data": data, "height": manifest.height, "hash": manifest.block_hash}
+    emit(shown | {"key": has_key, "migrate": old}, *lines, *_how_to_go_on(data / CONFIG_NAME))
 
 
-def _say_how_to_go_on(config: Path) -> None:
-    typer.echo(
-        "the node abstains until it knows from the others what it voted before; then it removes the marker itself"
-    )
-    typer.echo(f"to go on: gridpact node run --config {config}")
+def _how_to_go_on(config: Path) -> list[str]:
+    return [
+        "the node abstains until it knows from the others what it voted before; then it removes the marker itself",
+        f"to go on: gridpact node run --config {config}",
+    ]

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from node.client import NodeClient
+from node.output import emit
 from node.parsing import ConfigError
-
-JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -27,7 +25,6 @@ def export_command(
     from_: Annotated[int | None, typer.Option("--from", help="The first height; else the lowest.", min=1)] = None,
     to: Annotated[int | None, typer.Option("--to", help="The last height; else the head.", min=1)] = None,
     gzip: Annotated[bool, typer.Option("--gzip", help="Compress it; so does a name that ends with .gz.")] = False,
-    json_: JsonOption = False,
 ) -> None:
     """Write certified blocks to a portable file: each with its header, transactions, certificate and round record.
 
@@ -39,7 +36,7 @@ def export_command(
     from node.operations.transfer import export_directory, export_remote
 
     compressed = gzip or out.suffix == ".gz"
-    with progress_bar("export", quiet=json_) as advance:
+    with progress_bar("export") as advance:
         if data is not None and rpc is None:
             head, size = export_directory(data, out, first=from_, last=to, compressed=compressed, advance=advance)
         elif rpc is not None and data is None:
@@ -48,16 +45,15 @@ def export_command(
             )
         else:
             raise ConfigError("command line", "--data", "either a data directory or --rpc URL")
-    if json_:
-        typer.echo(json.dumps({"file": str(out), "from": head.first, "to": head.last, "bytes": size}))
-    else:
-        typer.echo(f"exported heights {head.first} to {head.last} of chain {head.chain_id} to {out}, {size} bytes")
+    emit(
+        {"file": out, "from": head.first, "to": head.last, "bytes": size},
+        f"exported heights {head.first} to {head.last} of chain {head.chain_id} to {out}, {size} bytes",
+    )
 
 
 def import_command(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A file made by `gridpact node export`.")],
     data: Annotated[Path, typer.Option(help="A data directory; its node must not be running.")],
-    json_: JsonOption = False,
 ) -> None:
     """Add the blocks of a file to a data directory, verifying every certificate and executing every block.
 
@@ -71,18 +67,16 @@ def import_command(
     from node.operations.transfer import import_file
     from node.restore import is_marked
 
-    with progress_bar("import", quiet=json_) as advance:
+    with progress_bar("import") as advance:
         done = import_file(file, data, advance=advance)
     failure = None if done.failure is None else str(done.failure)
-    if json_:
-        shown = {"data": str(data), "from": done.before, "to": done.after, "failure": failure}
-        typer.echo(json.dumps(shown | {"marked": is_marked(data)}))
-    else:
-        new = f"heights {done.before + 1} to {done.after}" if done.after > done.before else "nothing new"
-        typer.echo(f"imported {new} into {data}, at height {done.after}")
-        if is_marked(data):
-            typer.echo("marked as restored: the node abstains until it knows from the others what its key voted")
-        if failure is not None:
-            typer.echo(f"import: FAILED {failure}; height {done.after} and those below it are kept")
+    marked = is_marked(data)
+    new = f"heights {done.before + 1} to {done.after}" if done.after > done.before else "nothing new"
+    lines = [f"imported {new} into {data}, at height {done.after}"]
+    if marked:
+        lines.append("marked as restored: the node abstains until it knows from the others what its key voted")
+    if failure is not None:
+        lines.append(f"import: FAILED {failure}; height {done.after} and those below it are kept")
+    emit({"data": data, "from": done.before, "to": done.after, "failure": failure, "marked": marked}, *lines)
     if failure is not None:
         raise typer.Exit(1)

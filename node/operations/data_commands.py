@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from node.config import CONFIG_NAME, DATABASE_NAME, load_config
+from node.output import emit
 
 GIB = 1 << 30
 DataOption = Annotated[Path, typer.Option(help="The node's data directory; the node must not be running.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -21,7 +20,7 @@ def register(app: typer.Typer) -> None:
     app.command(name="prune")(prune_command)
 
 
-def migrate_command(data: DataOption, json_: JsonOption = False) -> None:
+def migrate_command(data: DataOption) -> None:
     """Bring the database of an earlier gridpact to this one's format; earlier ones cannot open it afterwards.
 
     Back it up before. When it is interrupted, the same command goes on. Exit status 0 if all is done, or was already.
@@ -33,22 +32,18 @@ def migrate_command(data: DataOption, json_: JsonOption = False) -> None:
 
     migration = Migration(data / DATABASE_NAME, map_bytes=load_config(data / CONFIG_NAME).map_size_gib * GIB)
     try:
-        with progress_bar("migrating", quiet=json_) as advance:
+        with progress_bar("migrating") as advance:
             done = migration.run(lambda _what, count, total: advance(count, total))
     finally:
         migration.close()
-    if json_:
-        typer.echo(json.dumps({"from": done.found, "to": done.now}))
-    elif done.found == done.now:
-        typer.echo(f"{data}: schema version {done.now} already, nothing to do")
-    else:
-        typer.echo(f"{data}: migrated from schema version {done.found} to {done.now}")
+    already = f"{data}: schema version {done.now} already, nothing to do"
+    migrated = f"{data}: migrated from schema version {done.found} to {done.now}"
+    emit({"from": done.found, "to": done.now}, already if done.found == done.now else migrated)
 
 
 def prune_command(
     data: DataOption,
     keep: Annotated[int, typer.Option(help="Heights behind the head whose states stay; at least 256.")] = 1_000,
-    json_: JsonOption = False,
 ) -> None:
     """Let go of states further back than --keep heights, and give the free pages of the database back to the disk.
 
@@ -60,11 +55,11 @@ def prune_command(
     from node.operations.progress import progress_bar
     from node.operations.prune import prune_directory
 
-    with progress_bar("prune", quiet=json_) as advance:
+    with progress_bar("prune") as advance:
         done = prune_directory(data, keep, advance=advance)
-    if json_:
-        shown = {"first": done.first, "values": done.values, "before": done.before, "after": done.after}
-        typer.echo(json.dumps(shown | {"freed": done.before - done.after}))
-        return
-    typer.echo(f"{data}: states are kept from height {done.first} on; {done.values} older values removed")
-    typer.echo(f"{done.before} bytes before, {done.after} after: {done.before - done.after} freed")
+    freed = done.before - done.after
+    emit(
+        {"first": done.first, "values": done.values, "before": done.before, "after": done.after, "freed": freed},
+        f"{data}: states are kept from height {done.first} on; {done.values} older values removed",
+        f"{done.before} bytes before, {done.after} after: {freed} freed",
+    )

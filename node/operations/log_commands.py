@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +9,7 @@ import typer
 
 from node.config import CONFIG_NAME
 from node.log import COMPONENTS, LEVELS
+from node.output import emit
 from node.parsing import ConfigError
 
 EVERY = "all"
@@ -22,13 +22,18 @@ def register(app: typer.Typer) -> None:
 
 def log_level(
     component: Annotated[
-        str | None, typer.Argument(help=f"{EVERY}, or one of {', '.join(COMPONENTS)}; without it the levels are shown.")
+        str | None,
+        typer.Argument(
+            help=f"{EVERY}, or one of {', '.join(COMPONENTS)}; without it the levels are shown.",
+            autocompletion=lambda: [EVERY, *COMPONENTS],
+        ),
     ] = None,
-    level: Annotated[str | None, typer.Argument(help=f"One of {', '.join(LEVELS)}.")] = None,
+    level: Annotated[
+        str | None, typer.Argument(help=f"One of {', '.join(LEVELS)}.", autocompletion=lambda: LEVELS)
+    ] = None,
     config: Annotated[Path, typer.Option(help="The node.toml of a node that runs on this machine.")] = Path(
         CONFIG_NAME
     ),
-    json_: Annotated[bool, typer.Option("--json", help="Print the levels as JSON.")] = False,
 ) -> None:
     """Set the level of a running node's log, until it is started anew, and show the levels.
 
@@ -47,8 +52,4 @@ def log_level(
     if component is not None:
         client.ask("admin_changeLogLevel", level, [] if component == EVERY else [component])
     levels = client.ask("admin_logLevels")
-    if json_:
-        typer.echo(json.dumps(levels))
-        return
-    for name, found in levels.items():
-        typer.echo(f"{name:<10} {found}")
+    emit(levels, *(f"{name:<10} {found}" for name, found in levels.items()))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -10,8 +9,7 @@ import typer
 
 from node.client.target import ConfigOption, RpcOption, client_of
 from node.config import CONFIG_NAME
-
-JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+from node.output import emit
 
 
 def register(app: typer.Typer) -> None:
@@ -21,7 +19,7 @@ def register(app: typer.Typer) -> None:
     app.command(name="doctor")(doctor_command)
 
 
-def status_command(rpc: RpcOption = None, config: ConfigOption = None, json_: JsonOption = False) -> None:
+def status_command(rpc: RpcOption = None, config: ConfigOption = None) -> None:
     """Show a running node: versions, head, both chains, epoch and view, whether it is in step, peers, pool.
 
     Example: gridpact node status --rpc http://127.0.0.1:8545
@@ -29,14 +27,10 @@ def status_command(rpc: RpcOption = None, config: ConfigOption = None, json_: Js
     from node.operations.look import NAMESPACES, as_json, look
 
     status, _ = look(client_of(rpc, config, None, *NAMESPACES))
-    if json_:
-        typer.echo(json.dumps(as_json(status), indent=2))
-        return
-    for line in status.lines():
-        typer.echo(line)
+    emit(as_json(status), *status.lines())
 
 
-def peers_command(rpc: RpcOption = None, config: ConfigOption = None, json_: JsonOption = False) -> None:
+def peers_command(rpc: RpcOption = None, config: ConfigOption = None) -> None:
     """Show the other members as a running node sees them: where they are, whether connected, how far behind it.
 
     Example: gridpact node peers --rpc http://127.0.0.1:8545
@@ -44,21 +38,19 @@ def peers_command(rpc: RpcOption = None, config: ConfigOption = None, json_: Jso
     from node.operations.look import NAMESPACES, as_json, look
 
     _, peers = look(client_of(rpc, config, None, *NAMESPACES))
-    if json_:
-        typer.echo(json.dumps([as_json(peer) for peer in peers], indent=2))
-        return
+    lines = []
     for peer in peers:
         how = "connected" if peer.connected else "not connected"
         where = "height unknown" if peer.height is None else f"height {peer.height}, {peer.behind} behind"
-        typer.echo(f"{peer.name:16} {peer.endpoint:21} {how:13} {where}")
-        typer.echo(f"{'':16} node key {peer.node_key}")
+        lines.append(f"{peer.name:16} {peer.endpoint:21} {how:13} {where}")
+        lines.append(f"{'':16} node key {peer.node_key}")
+    emit({"peers": [as_json(peer) for peer in peers]}, *lines)
 
 
 def doctor_command(
     config: Annotated[Path, typer.Option(help="The node.toml of a data directory; its node may be running.")] = Path(
         CONFIG_NAME
     ),
-    json_: JsonOption = False,
 ) -> None:
     """Look at everything that keeps a node from running well, and say what to do; nothing is changed.
 
@@ -69,14 +61,9 @@ def doctor_command(
     """
     from node.operations.doctor import Verdict, examine
 
-    failed, rows = False, []
-    for finding in examine(config):
-        failed |= finding.verdict is Verdict.FAIL
-        if json_:
-            rows.append({name: str(getattr(finding, name)) for name in ("check", "verdict", "found", "advice")})
-        else:
-            typer.echo(finding.line)
-    if json_:
-        typer.echo(json.dumps({"ok": not failed, "findings": rows}, indent=2))
+    found = list(examine(config))
+    failed = any(finding.verdict is Verdict.FAIL for finding in found)
+    rows = [{name: str(getattr(each, name)) for name in ("check", "verdict", "found", "advice")} for each in found]
+    emit({"ok": not failed, "findings": rows}, *(finding.line for finding in found))
     if failed:
         raise typer.Exit(1)

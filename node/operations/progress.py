@@ -15,15 +15,14 @@ def unheard(_done: int, _total: int | None) -> None:
 
 
 @contextmanager
-def progress_bar(what: str, total: int | None = None, *, quiet: bool = False) -> Iterator[Advance]:
+def progress_bar(what: str, total: int | None = None) -> Iterator[Advance]:
     """Show a bar while the context lasts.
 
     Args:
         what: is done, a few words.
         total: how much there is to do; None if that is not known yet.
-        quiet: whether nothing is to be shown in any case.
     """
-    if quiet or not sys.stderr.isatty():
+    if not sys.stderr.isatty():
         yield unheard
         return
     from rich.console import Console

@@ -19,6 +19,7 @@ from eth_hash.auto import keccak
 
 from node.config import DATABASE_NAME, MANIFEST_NAME
 from node.errors import GridpactError
+from node.operations.progress import Advance, unheard
 from node.snapshot.assembly import Assembly
 from node.snapshot.format import MAX_MANIFEST_BYTES, InvalidSnapshot, Manifest, decode_manifest
 from node.snapshot.verify import Origin, check_manifest
@@ -65,6 +66,7 @@ def fetch_database(
     report: Report,
     *,
     map_bytes: int = DEFAULT_MAP_BYTES,
+    advance: Advance = unheard,
 ) -> Joined | None:
     """Make the database `folder`/chain from a snapshot that one of `urls` serves; None if none of them has one yet.
 
@@ -74,6 +76,7 @@ def fetch_database(
         urls: RPC addresses of members; none of them is trusted.
         report: told, in a line each, what a person may want to know.
         map_bytes: bound of the database.
+        advance: told how many of the snapshot's chunks are verified.
 
     Raises:
         JoinError: none of them gave a snapshot that holds.
@@ -86,7 +89,7 @@ def fetch_database(
         try:
             raw = begun or _fetch_manifest(folder, url)
             if raw is not None:
-                return _assemble(folder, raw, origin, left, report, map_bytes)
+                return _assemble(folder, raw, origin, left, report, map_bytes, advance)
         except (_Gone, InvalidSnapshot, _Unanswered) as error:
             report(f"{url}: {error}")
             if not isinstance(error, _Unanswered):
@@ -110,7 +113,15 @@ def _fetch_manifest(folder: Path, url: str) -> bytes | None:
     return raw
 
 
-def _assemble(folder: Path, raw: bytes, origin: Origin, urls: Sequence[str], report: Report, map_bytes: int) -> Joined:
+def _assemble(
+    folder: Path,
+    raw: bytes,
+    origin: Origin,
+    urls: Sequence[str],
+    report: Report,
+    map_bytes: int,
+    advance: Advance,
+) -> Joined:
     manifest = decode_manifest(raw)
     anchor = check_manifest(manifest, origin)
     header = anchor.sealed.header
@@ -128,6 +139,7 @@ def _assemble(folder: Path, raw: bytes, origin: Origin, urls: Sequence[str], rep
         report(f"height {header.number}, certified; {len(assembly.missing)} chunks to fetch and verify")
         for index, chunk in _chunks(manifest, assembly.missing, urls):
             assembly.take(index, chunk)
+            advance(index + 1, count)
         assembly.finish()
     finally:
         draft.close()

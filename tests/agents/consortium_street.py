@@ -9,10 +9,10 @@ from coincurve import PrivateKey
 from nacl.signing import SigningKey
 from typer.testing import CliRunner, Result
 
-from agents.consortium_commands import app
 from agents.keys import create_key
 from contracts.bindings.consortium_votes import ready_bytes
 from contracts.readiness import Readiness
+from node.cli import app
 from tests.node.samples import account_key, address_of, hex_of, seed
 from tests.rpc.harness import RunningNode
 
@@ -42,7 +42,7 @@ class ConsortiumStreet:
 
     def run(self, *words: str) -> Result:
         """Call a command that only reads."""
-        return CliRunner().invoke(app, [*words, "--rpc", self.node.url])
+        return CliRunner().invoke(app, ["consortium", *words, "--rpc", self.node.url])
 
     def send(self, sender: int | str, *words: str) -> Result:
         """Call a command as member `sender`, or as the account with that label."""

@@ -24,12 +24,12 @@ from agents.auditing.ceremony import (
     read_dealing,
     sealing_domain,
 )
-from agents.auditing.commands import app
 from agents.errors import ConfigError
 from agents.keys import load_key
 from contracts.bindings import sealed_meters
 from contracts.bindings.sealed_meters import AuditorsAppointed
 from contracts.system import SEALED_METERS, genesis_deployments
+from node.cli import app
 from privacy.auditors import combine_shares
 from privacy.group import Scalar
 from privacy.secp256k1 import SECP256K1
@@ -196,7 +196,7 @@ def test_three_auditors_come_to_their_shares_by_command(tmp_path: Path, monkeypa
     folders = [tmp_path / name for name in NAMES]
 
     def run(*words: object) -> str:
-        done = CliRunner().invoke(app, [*map(str, words)])
+        done = CliRunner().invoke(app, ["auditor", *map(str, words)])
         assert done.exit_code == 0, done.output
         return done.output
 
@@ -215,7 +215,7 @@ def test_three_auditors_come_to_their_shares_by_command(tmp_path: Path, monkeypa
         own = next(each for each in made.auditors if each.account == read_card(folder / "card.json").account)
         assert G.point_to_bytes(G.multiply_generator(share)) == own.public_share
     assert f'"joint_key": "0x{made.joint_key.hex()}"' in run("section", *dealings)
-    again = CliRunner().invoke(app, ["create", "--directory", str(folders[0]), *opened])
+    again = CliRunner().invoke(app, ["auditor", "create", "--directory", str(folders[0]), *opened])
     assert again.exit_code == 2
     assert "never overwritten" in again.output
 

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from agents.commands import app
 from agents.configuration import load_household, load_operator, render_household, render_operator
 from agents.errors import ConfigError
 from agents.keys import KeyFileError, create_key, load_key, read_passphrase
 from agents.trading.plan import Hours
 from agents.trading.strategy import Limits
+from node.cli import app
 
 LIMITS = "opening = 140000\nreserve = 255000\nrounds = 5\n"
 STORAGE = (
@@ -115,7 +115,7 @@ def test_the_passphrase_comes_from_a_file_or_the_environment(tmp_path: Path, mon
 def test_every_command_has_help() -> None:
     runner = CliRunner()
     for command in ("init", "run", "init-operator", "operator", "bill"):
-        result = runner.invoke(app, [command, "--help"])
+        result = runner.invoke(app, ["household", command, "--help"])
         assert result.exit_code == 0, result.output
 
 
@@ -126,15 +126,15 @@ def test_init_writes_a_folder_once_and_a_wrong_configuration_is_one_line(
     runner = CliRunner()
     arguments = ["--name", "L7", "--connection", "LV4.101-L7", "--data", str(tmp_path)]
     folder = tmp_path / "home"
-    done = runner.invoke(app, ["init", "--directory", str(folder), *arguments])
+    done = runner.invoke(app, ["household", "init", "--directory", str(folder), *arguments])
     assert done.exit_code == 0, done.output
     assert "household 0x" in done.output
     assert load_household(folder / "household.toml").name == "L7"
-    again = runner.invoke(app, ["init", "--directory", str(folder), *arguments])
+    again = runner.invoke(app, ["household", "init", "--directory", str(folder), *arguments])
     assert again.exit_code == 2
     assert "this one is in use" in again.output
-    operator = runner.invoke(app, ["init-operator", "--directory", str(tmp_path / "operator")])
+    operator = runner.invoke(app, ["household", "init-operator", "--directory", str(tmp_path / "operator")])
     assert operator.exit_code == 0, operator.output
-    broken = runner.invoke(app, ["run", "--config", str(tmp_path / "none.toml")])
+    broken = runner.invoke(app, ["household", "run", "--config", str(tmp_path / "none.toml")])
     assert broken.exit_code == 2
     assert "expected a readable file" in broken.output

@@ -33,7 +33,7 @@ def test_status_of_a_young_consortium(street: ConsortiumStreet) -> None:
     assert lines[-2:] == ["pending: no change of the validators", "no open proposals"]
     assert "warning" not in shown.stdout
     assert street.run("list").stdout == "no proposals yet\n"
-    assert json.loads(street.run("list", "--json").stdout) == []
+    assert json.loads(street.run("list", "--json").stdout) == {"proposals": []}
 
 
 def test_fewer_than_four_validators_are_warned_of(tmp_path: Path) -> None:
@@ -109,7 +109,7 @@ def test_expired_proposals_are_not_voted_on(street: ConsortiumStreet) -> None:
     assert (late.exit_code, "The proposal could be voted on until this chain time" in late.stderr) == (2, True)
     assert "no open proposals" in street.run("status").stdout
     assert "expired for lack of votes" in street.run("list").stdout
-    (listed,) = json.loads(street.run("list", "--json").stdout)
+    (listed,) = json.loads(street.run("list", "--json").stdout)["proposals"]
     assert listed["state"] == "expired"
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from agents.consortium_commands import app
+from node.cli import app
 from tests.agents.consortium_street import ENDPOINT, EVE, EVE_NODE_KEY, ConsortiumStreet
 from tests.node.samples import hex_of
 
@@ -64,7 +64,7 @@ def test_one_sentence(street: ConsortiumStreet, sender: int | str, words: list[s
     label = f"household {sender}" if isinstance(sender, int) else sender
     defaults = ("--rpc", street.node.url, "--key", str(street.key(label)))
     secret = ("--passphrase-file", str(street.folder / "passphrase"))
-    result = CliRunner().invoke(app, [words[0], *defaults, *secret, *words[1:]])
+    result = CliRunner().invoke(app, ["consortium", words[0], *defaults, *secret, *words[1:]])
     assert result.exit_code == 2
     (line,) = result.stderr.splitlines()
     assert line.startswith("gridpact: ")
@@ -89,7 +89,7 @@ def test_no_passphrase(street: ConsortiumStreet, monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.parametrize("words", [["status"], ["list"], ["evidence"]], ids=" ".join)
 def test_nobody_answers_or_another_chain(street: ConsortiumStreet, words: list[str]) -> None:
-    silent = CliRunner().invoke(app, [*words, "--rpc", NOBODY])
+    silent = CliRunner().invoke(app, ["consortium", *words, "--rpc", NOBODY])
     assert (silent.exit_code, f"node {NOBODY}: expected an answer" in silent.stderr) == (2, True)
     other = street.run(*words, "--chain-id", "1")
     assert (other.exit_code, "expected chain 1, found chain 2016" in other.stderr) == (2, True)

@@ -56,7 +56,7 @@ def test_a_household_is_admitted(street: ConsortiumStreet) -> None:
     assert status["pendingEpoch"] == {"number": 1, "fromHeight": height + 2, "proposal": 1}
     assert [member["name"] for member in status["members"]] == ["house-0", "house-1", "house-2", "house-3", "eve"]
     assert f"pending: epoch 1 from height {height + 2} on (proposal 1)" in street.run("status").stdout
-    (listed,) = json.loads(street.run("list", "--json").stdout)
+    (listed,) = json.loads(street.run("list", "--json").stdout)["proposals"]
     assert (listed["kind"], listed["state"], listed["votes"], listed["ready"]) == ("admit", "enacted", 3, True)
 
 

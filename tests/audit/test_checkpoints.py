@@ -93,9 +93,9 @@ def test_a_reader_that_dies_is_blamed_where_it_was(street: Street, monkeypatch: 
         f"os.pwrite(int(sys.argv[2]), (5).to_bytes({HEIGHT_BYTES}, 'big'), 0);"
         "os.kill(os.getpid(), signal.SIGBUS)"
     )
-    real = subprocess.run
+    real = subprocess.Popen
     monkeypatch.setattr(
-        subprocess, "run", lambda words, **options: real([words[0], "-c", program, *words[3:]], **options)
+        subprocess, "Popen", lambda words, **options: real([words[0], "-c", program, *words[3:]], **options)
     )
     offence = audit_in_child(street.path, street.directory / "genesis.json").offence
     assert offence is not None

@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from node import key_commands, keys
+from node.cli import app as root
 from node.errors import GridpactError
 from node.key_commands import app
 from node.keys import ACCOUNT_KIND, NODE_KIND, account_address, load_key, node_key_of
@@ -31,7 +32,7 @@ def cheap(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def run(*words: str | Path, given: str | None = None) -> dict[str, Any]:
     """Run a command with --json and return what it says."""
-    done = CliRunner().invoke(app, [*map(str, words), "--json"], input=given, catch_exceptions=False)
+    done = CliRunner().invoke(root, ["keys", *map(str, words), "--json"], input=given, catch_exceptions=False)
     assert done.exit_code == 0, done.output
     found: dict[str, Any] = json.loads(done.stdout)
     return found

@@ -18,8 +18,8 @@ import pytest
 from typer.testing import CliRunner
 
 from node.application import make_genesis
+from node.cli import app
 from node.client.credential import credential
-from node.commands import app
 from node.config import CONFIG_NAME, DATABASE_NAME, load_config, render_config
 from node.genesis import parse_genesis
 from node.keys import SCRYPT_LIGHT, save_key
@@ -122,7 +122,7 @@ def test_the_command_uses_the_token_that_the_configuration_names(tmp_path: Path)
         assert running.post(b'{"jsonrpc":"2.0","id":1,"method":"admin_logLevels"}')[0] == 401
         written(tmp_path, running.port)
         path.write_text(path.read_text() + guard)
-        words = ["log-level", "consensus", "debug", "--json", "--config", str(path)]
+        words = ["node", "log-level", "consensus", "debug", "--json", "--config", str(path)]
         done = CliRunner().invoke(app, words)
         assert done.exit_code == 0, repr((done.output, done.exception))
         assert (

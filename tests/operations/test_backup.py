@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from node.commands import app
+from node.cli import app
 from node.config import CONFIG_NAME, DATABASE_NAME, load_config, render_config
 from node.errors import GridpactError
 from node.keys import SCRYPT_LIGHT, save_key
@@ -50,10 +50,8 @@ def backup(street: Street, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(*words: str | Path) -> tuple[int, str]:
-    result = CliRunner().invoke(app, [str(word) for word in words])
-    return (
-        (2, str(result.exception)) if isinstance(result.exception, GridpactError) else (result.exit_code, result.output)
-    )
+    result = CliRunner().invoke(app, ["node", *map(str, words)])
+    return result.exit_code, result.output
 
 
 def test_what_is_put_back_is_the_same_node_and_abstains(street: Street, tmp_path: Path) -> None:
@@ -120,9 +118,10 @@ def test_a_truncated_or_altered_backup_is_refused(backup: Path, tmp_path: Path, 
 
 def test_nothing_is_overwritten(street: Street, backup: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
-    assert run("restore", "--from", backup, "--data", tmp_path)[1].startswith(f"{tmp_path}: something is there")
+    assert f"{tmp_path}: something is there" in run("restore", "--from", backup, "--data", tmp_path)[1]
     assert "the folder exists" in run("backup", "--config", street.directory / CONFIG_NAME, "--out", tmp_path)[1]
-    assert run("restore", "--from", backup) == (2, "command line: --from and --data: expected both, or neither")
+    code, output = run("restore", "--from", backup)
+    assert (code, output) == (2, "gridpact: command line: --from and --data: expected both, or neither\n")
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from node.commands import app
+from node.cli import app
 from node.config import CONFIG_NAME, render_config
 from node.storage.tables import SCHEMA_VERSION
 from tests.audit.street import Street, fill
@@ -28,7 +28,7 @@ def street(tmp_path_factory: pytest.TempPathFactory) -> Street:
 
 def run(*words: str | Path) -> tuple[int, str]:
     """Run a command of `gridpact node`; return its exit status and what it printed."""
-    result = CliRunner().invoke(app, [str(word) for word in words])
+    result = CliRunner().invoke(app, ["node", *map(str, words)])
     return result.exit_code, result.output
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from node.commands import app
+from node.cli import app
 from node.config import CONFIG_NAME, DATABASE_NAME, WAL_NAME, render_config
 from node.driver.wal import WriteAheadLog
 from node.keys import SCRYPT_LIGHT, save_key
@@ -52,7 +52,7 @@ class House:
 
     def findings(self) -> tuple[int, dict[str, tuple[str, str]]]:
         """Return the exit status, and verdict and text by check."""
-        result = CliRunner().invoke(app, ["doctor", "--config", str(self.config), "--json"])
+        result = CliRunner().invoke(app, ["node", "doctor", "--config", str(self.config), "--json"])
         assert result.exit_code in (0, 1), result.exception
         content = json.loads(result.output)
         assert content["ok"] is (result.exit_code == 0)
@@ -95,7 +95,7 @@ def test_a_healthy_node_passes_and_nothing_is_changed(house: House) -> None:
         "open files", "versions", "p2p port", "rpc port", "rpc", "clock", "peers",
     }  # fmt: skip
     assert {path: path.read_bytes() for path in before} == before
-    result = CliRunner().invoke(app, ["doctor", "--config", str(house.config)])
+    result = CliRunner().invoke(app, ["node", "doctor", "--config", str(house.config)])
     assert len(result.output.splitlines()) == len(found)
     assert result.output.startswith("ok    config")
 

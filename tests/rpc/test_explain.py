@@ -12,10 +12,10 @@ from jsonschema import Draft202012Validator
 from typer.testing import CliRunner, Result
 
 from node.chain.transaction import decode_transaction
+from node.cli import app
 from node.rpc import explain_schemas
 from node.rpc.backend import NodeStatus
 from node.rpc.schemas import COMPONENTS
-from node.tx_commands import app
 from tests.execution.signing import signed
 from tests.node.samples import account_key, address_of
 from tests.rpc.harness import RunningNode
@@ -45,7 +45,7 @@ def why(node: RunningNode, what: str) -> Any:
 
 
 def run(node: RunningNode, *args: str) -> Result:
-    return CliRunner().invoke(app, [*args, "--rpc", node.url])
+    return CliRunner().invoke(app, ["tx", *args, "--rpc", node.url])
 
 
 def test_pending(node: RunningNode) -> None:
@@ -226,5 +226,5 @@ def test_the_command_tells_a_person_and_a_script(node: RunningNode) -> None:
 
 @pytest.mark.parametrize("args", [("why", "0x12"), ("show", "12"), ("send", "0xf"), ("list", "--account", "you")])
 def test_the_command_says_what_it_expects(node: RunningNode, args: tuple[str, ...]) -> None:
-    assert "expected" in str(run(node, *args).exception)
-    assert "no answer" in str(CliRunner().invoke(app, ["list", "--rpc", "http://127.0.0.1:1"]).exception)
+    assert "expected" in run(node, *args).output
+    assert "no answer" in CliRunner().invoke(app, ["tx", "list", "--rpc", "http://127.0.0.1:1"]).output

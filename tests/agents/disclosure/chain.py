@@ -8,15 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
 from eth_hash.auto import keccak
 from eth_keys.datatypes import PrivateKey
 from typer.testing import CliRunner, Result
 
-from agents.disclosure.member_commands import disclose_app, verify_app
-from agents.disclosure.open_commands import open_app
-from agents.disclosure.statement_commands import statement_app
-from agents.disclosure.trace_commands import trace_app
 from agents.keys import create_key
 from agents.private.member import make_registration, member_keys
 from agents.wallet.keys import WalletKeys
@@ -24,6 +19,7 @@ from contracts import system
 from contracts.bindings import fiat_token, privacy_registry, sealed_meters, shielded_pool
 from contracts.bindings.privacy_registry import Registration
 from contracts.bindings.sealed_meters import Sealed
+from node.cli import app
 from privacy import range_proof
 from privacy.auditors import encrypt, prove_same_amount
 from privacy.commitment import commit
@@ -189,26 +185,26 @@ class PrivateChain:
 
     def trace(self, *words: str) -> Result:
         """Call `gridpact audit trace`."""
-        return self._run(trace_app, *words)
+        return self._run("trace", *words)
 
     def open(self, *words: str) -> Result:
         """Call `gridpact audit open`."""
-        return self._run(open_app, *words)
+        return self._run("open", *words)
 
     def disclose(self, *words: str) -> Result:
         """Call `gridpact audit disclose`."""
-        return self._run(disclose_app, *words)
+        return self._run("disclose", *words)
 
     def verify(self, *words: str) -> Result:
         """Call `gridpact audit verify-disclosure`."""
-        return self._run(verify_app, *words)
+        return self._run("verify-disclosure", *words)
 
     def statement(self, *words: str) -> Result:
         """Call `gridpact audit statement`."""
-        return self._run(statement_app, *words)
+        return self._run("statement", *words)
 
-    def _run(self, app: typer.Typer, *words: str) -> Result:
-        return CliRunner().invoke(app, [*words, "--rpc", self.node.url])
+    def _run(self, *words: str) -> Result:
+        return CliRunner().invoke(app, ["audit", *words, "--rpc", self.node.url])
 
     def secret(self, option: str, name: str) -> tuple[str, ...]:
         """The words that name a key file and its passphrase."""

@@ -13,11 +13,11 @@ from typer.testing import CliRunner, Result
 
 from agents.keys import create_key
 from agents.wallet.client import WalletClient, connected
-from agents.wallet.commands import app
 from agents.wallet.keys import MICROEUR, address_text
 from agents.wallet.store import WalletFile, create_wallet_file, open_wallet_file
 from contracts import system
 from contracts.bindings import fiat_token, shielded_pool
+from node.cli import app
 from tests.contracts.pool import private_genesis
 from tests.node.chains import sign_transaction
 from tests.node.samples import account_key, address_of, hex_of, sample_genesis, seed
@@ -140,7 +140,7 @@ class WalletStreet:
         secrets = ["--passphrase-file", str(self.passphrase)]
         rpc = [] if command in ("address", "export-view-key") else ["--rpc", self.node.url]
         file = [] if wallet is None else ["--wallet", str(self.path(wallet))]
-        return CliRunner().invoke(app, [command, *words, *file, *secrets, *rpc], input=stdin)
+        return CliRunner().invoke(app, ["wallet", command, *words, *file, *secrets, *rpc], input=stdin)
 
     def ok(self, command: str, *words: str, wallet: str, stdin: str | None = None) -> str:
         """Call as `run`; it must succeed; return what it printed."""
