@@ -14,6 +14,7 @@ import typer
 from node.genesis import load_genesis
 from node.keys import load_key, public_node_key, read_passphrase
 from node.log import configure
+from node.output import emit
 from node.parsing import ConfigError
 from node.signer.config import SIGNER_CONFIG, SOCKET_NAME, load_signer_config, locked, render_signer_config
 
@@ -43,7 +44,6 @@ def init(
     above: Annotated[
         int | None, typer.Option(help="Sign above this height only: for a key that has voted before.", min=0)
     ] = None,
-    json_: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Make a signer's folder: configuration, and an empty record of votes.
 
@@ -75,12 +75,12 @@ def init(
             journal.bar(above)
     finally:
         journal.close()
-    if json_:
-        shown = {"nodeKey": "0x" + node_key.hex(), "chainId": domain.chain_id, "socket": str(config.socket)}
-        typer.echo(json.dumps(shown | {"genesisHash": "0x" + domain.genesis_hash.hex()}))
-        return
-    typer.echo(f"initialised {data}: signs with node key 0x{node_key.hex()} for chain {domain.chain_id}")
-    typer.echo(f'in node.toml: [signer] socket = {json.dumps(str(config.socket))}, node_key = "0x{node_key.hex()}"')
+    shown = {"nodeKey": node_key, "chainId": domain.chain_id, "socket": config.socket}
+    emit(
+        shown | {"genesisHash": domain.genesis_hash},
+        f"initialised {data}: signs with node key 0x{node_key.hex()} for chain {domain.chain_id}",
+        f'in node.toml: [signer] socket = {json.dumps(str(config.socket))}, node_key = "0x{node_key.hex()}"',
+    )
 
 
 @app.command()
@@ -114,10 +114,7 @@ async def _serve(serving: Any) -> None:
 
 
 @app.command()
-def check(
-    config: ConfigFile = Path(SIGNER_CONFIG),
-    json_: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
-) -> None:
+def check(config: ConfigFile = Path(SIGNER_CONFIG)) -> None:
     """Ask a running signer whose key it holds; exit status 1 if it does not answer.
 
     Example: gridpact signer check --config signer/signer.toml
@@ -129,11 +126,10 @@ def check(
     try:
         hello = greet(settings.socket)
     except SignerAway as error:
-        typer.echo(json.dumps({"error": error.reason}) if json_ else str(error))
+        emit({"ok": False, "offence": error.reason}, str(error))
         raise typer.Exit(1) from None
     shown = {"nodeKey": "0x" + hello.node_key.hex(), "chainId": hello.chain_id, "reporter": "0x" + hello.reporter.hex()}
-    typer.echo(
-        json.dumps(shown | {"genesisHash": "0x" + hello.genesis_hash.hex()})
-        if json_
-        else f"signs with node key {shown['nodeKey']} for chain {hello.chain_id}; reports as {shown['reporter']}"
+    emit(
+        {"ok": True} | shown | {"genesisHash": hello.genesis_hash},
+        f"signs with node key {shown['nodeKey']} for chain {hello.chain_id}; reports as {shown['reporter']}",
     )

@@ -21,6 +21,7 @@ from typer.testing import CliRunner
 from consensus.types import Domain, Phase, signature_holds
 from contracts.bindings.consortium_votes import Equivocation, ready_bytes
 from node.chain.transaction import decode_transaction
+from node.cli import app
 from node.config import SignerAddress
 from node.driver import wal
 from node.driver.signer import Contradiction, SignerAway
@@ -29,7 +30,6 @@ from node.evidence import reporter_account
 from node.keys import SCRYPT_LIGHT, node_key_of, save_key
 from node.p2p.certificates import make_leaf, peer_key
 from node.signer import remote
-from node.signer.commands import app
 from node.signer.config import load_signer_config, locked
 from node.signer.frames import LENGTH, MAX_FRAME_BYTES, Answer, Kind, pack, unpack
 from node.signer.journal import SignerJournal
@@ -354,22 +354,24 @@ def test_the_commands_make_a_folder_that_one_process_uses(tmp_path: Path) -> Non
     (tmp_path / "genesis.json").write_text(json.dumps(sample_genesis()))
     save_key(tmp_path / "key.json", SEED, "secret", scrypt=SCRYPT_LIGHT)
     where = ["--data", str(tmp_path / "signer"), "--genesis", str(tmp_path / "genesis.json")]
-    words = ["init", *where, "--key", str(tmp_path / "key.json"), "--above", "5", "--json"]
+    words = ["signer", "init", *where, "--key", str(tmp_path / "key.json"), "--above", "5", "--json"]
     made = CliRunner().invoke(app, words, catch_exceptions=False)
     assert json.loads(made.output)["nodeKey"] == "0x" + KEY.hex()
     config = load_signer_config(tmp_path / "signer" / "signer.toml")
     with serving(config.directory, SEED, config.domain) as address, locked(config.directory):
         assert address.socket == config.socket
-        checked = CliRunner().invoke(app, ["check", "--config", str(config.directory / "signer.toml"), "--json"])
+        checked = CliRunner().invoke(
+            app, ["signer", "check", "--config", str(config.directory / "signer.toml"), "--json"]
+        )
         assert (checked.exit_code, json.loads(checked.output)["nodeKey"]) == (0, "0x" + KEY.hex())
         with pytest.raises(Contradiction, match="height 6"):
             RemoteSigner(address, config.domain).sign(vote())
-        again = CliRunner().invoke(app, ["run", "--config", str(config.directory / "signer.toml")])
+        again = CliRunner().invoke(app, ["signer", "run", "--config", str(config.directory / "signer.toml")])
         assert again.exit_code != 0
-    gone = CliRunner().invoke(app, ["check", "--config", str(config.directory / "signer.toml")])
+    gone = CliRunner().invoke(app, ["signer", "check", "--config", str(config.directory / "signer.toml")])
     assert gone.exit_code == 1
     refused = CliRunner().invoke(app, words)
-    assert "a signer's record of votes" in str(refused.exception)
+    assert "a signer's record of votes" in refused.output
     config.votes.unlink()
-    missing = CliRunner().invoke(app, ["run", "--config", str(config.directory / "signer.toml")])
-    assert "gridpact signer init --above" in str(missing.exception)
+    missing = CliRunner().invoke(app, ["signer", "run", "--config", str(config.directory / "signer.toml")])
+    assert "gridpact signer init --above" in missing.output
