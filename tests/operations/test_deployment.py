@@ -6,29 +6,20 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
-import typer
 
-from node import commands, genesis_commands, key_commands
-from node.signer import commands as signer_commands
+from tests.node.cli_page import commands
 
 ROOT = Path(__file__).parents[2]
 OPS = ROOT / "docs" / "ops"
 UNITS = sorted(OPS.glob("*.service"))
-GROUPS = {
-    "node": commands.app,
-    "signer": signer_commands.app,
-    "keys": key_commands.app,
-    "genesis": genesis_commands.app,
-}
+COMMANDS = dict(commands())
 
 
 def check_command(words: list[str]) -> None:
     """Check that a group has a command, and the command the options."""
-    group: Any = typer.main.get_command(GROUPS[words[0]])
-    found = group.commands[words[1]]
+    found = COMMANDS[f"gridpact {words[0]} {words[1]}"]
     options = {name for each in found.params for name in each.opts}
     assert {word for word in words[2:] if word.startswith("--")} <= options, words
 
