@@ -192,7 +192,7 @@ def _two_minded(alternatives: Alternatives) -> type[service.Validator]:
         """Makes a second block, without the last transaction of the first, whenever it makes one."""
 
         async def _build(self, effect: BuildProposal) -> None:
-            candidates = self._candidates()
+            candidates = self._transactions.candidates()
             try:
                 first, second = await self._in_chain_thread(
                     "build",

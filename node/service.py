@@ -10,10 +10,9 @@ import asyncio
 import logging
 import signal
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,12 +21,11 @@ from eth_hash.auto import keccak
 from consensus.inputs import Timing
 from consensus.messages import CertifiedBlock
 from consensus.state import Stage
-from consensus.types import Domain, ValidatorSet
-from contracts.bindings.consortium_votes import Equivocation
+from consensus.types import Domain
 from node.application import Application, BlockRefused, Replayed, make_block_0
-from node.budget import MOST, BlockBudget
+from node.backend import ValidatorBackend
+from node.budget import BlockBudget
 from node.chain.assembly import hash_of_body, join_body, split_body
-from node.chain.transaction import InvalidTransaction, Transaction
 from node.clock import ChainClock, wall_ms
 from node.config import CONFIG_NAME, DATABASE_NAME, SNAPSHOTS_NAME, WAL_NAME, NodeConfig, SignerAddress, load_config
 from node.driver.compact import BodyFormat
@@ -53,11 +51,9 @@ from node.epochs import keep_transitions
 from node.evidence import Reporter
 from node.execution import Loop, proofs
 from node.genesis import Genesis, load_genesis
-from node.gossip import Gossip
 from node.heap import settle_heap
-from node.intake import Intake
-from node.journalling import PoolJournal
 from node.keys import load_key, read_passphrase
+from node.listeners import Listeners
 from node.log import effective_levels, set_levels
 from node.membership import Membership, membership
 from node.mempool import Mempool
@@ -68,15 +64,13 @@ from node.metrics import (
     Observed,
     PoolMetrics,
     TimedLog,
-    unready,
     watch_loop,
     watch_node,
 )
-from node.p2p import Channel, NetworkIdentity, Offence, PeerNetwork
+from node.p2p import Channel, NetworkIdentity, PeerNetwork
 from node.parsing import ConfigError
 from node.ports import LoopClock, PeerTransport, StoreArchive
 from node.restore import is_marked, open_log, unmark
-from node.rpc.backend import NodeStatus, PeerStatus
 from node.rpc.server import RpcServer
 from node.rules import RuleBook
 from node.signer.holder import KeyHolder, NodeSigner
@@ -85,6 +79,7 @@ from node.snapshot.shelf import Shelf, Snapshotter
 from node.storage import Store
 from node.sync.follower import Follower
 from node.sync.target import target_height
+from node.transactions import Transactions
 from node.wallet import open_wallet
 
 FORWARD_AFTER = 0.25  # of the view timeout: well before the view is given up
@@ -95,7 +90,7 @@ T = TypeVar("T")
 
 
 class Validator:
-    """One running validator. It is the RPC's `Backend`.
+    """One running validator; `backend` is what its RPC, and whoever runs it in its own process, asks of it.
 
     Args:
         config: where everything is.
@@ -111,9 +106,7 @@ class Validator:
         self._genesis = genesis
         self._rule_book = RuleBook(genesis.content["rules"], genesis.chain_id, config.genesis)
         rules = self._rule_book.rules_at(0)
-        self.wallet = open_wallet(
-            config.directory / CONFIG_NAME, config.keystores, config.keystores_passphrase_file, rules
-        )
+        wallet = open_wallet(config.directory / CONFIG_NAME, config.keystores, config.keystores_passphrase_file, rules)
         sealed = make_block_0(genesis, rules)
         domain = Domain(genesis.chain_id, sealed.header.hash)
         self._remote = RemoteSigner(config.key, domain) if isinstance(config.key, SignerAddress) else None
@@ -136,26 +129,12 @@ class Validator:
         self._rounds = ConsensusMetrics(self._metrics, self._clock)
         self._executed = ExecutionMetrics(self._metrics)
         self._mempool = Mempool(config.pool)
-        journalled = config.pool.journal and not config.pool.no_locals
-        self._journal = PoolJournal(config.directory / config.pool.journal if journalled else None, self._mempool.local)
-        self._pending_listeners: list[Callable[[Transaction], None]] = []
-        self._pooled = PoolMetrics(self._metrics)
-        self._intake = Intake(
-            self._mempool,
-            self._store,
-            self._rule_book.rules_at,
-            time.monotonic,
-            self._tell_pending,
-            self._pooled.refused,
-        )
         self._application = Application(self._store, self._rule_book, self._clock, self._mempool.get, Loop(config.loop))
         acting = self._application.validators()
         with self._store.read() as view:
             height = view.head_height + 1
             self._membership = membership(view, acting, signer.node_key)
         rules = self._rule_book.rules_at(height)
-        self._open_accounts = rules.open_accounts
-        self._reporter = Reporter(signer.reporter, signer.report, self._report)
         self._network = PeerNetwork(
             NetworkIdentity(signer.node_key, signer.issue_leaf, genesis.chain_id, domain.genesis_hash),
             self._dialled(self._membership),
@@ -163,14 +142,19 @@ class Validator:
             self._on_message,
             on_connect=self._on_connect,
         )
-        self._gossip = Gossip(
+        journalled = config.pool.journal and not config.pool.no_locals
+        self._transactions = Transactions(
+            self._mempool,
+            self._store,
+            self._rule_book,
             self._network,
-            self._waiting,
-            lambda: self._driver.validators.keys,
-            self._node_key,
-            later=lambda delay_s, act: asyncio.get_running_loop().call_later(delay_s, act),
-            now=time.monotonic,
+            validators=lambda: self._driver.validators.keys,
+            node_key=self._node_key,
+            journal=config.directory / config.pool.journal if journalled else None,
+            metrics=PoolMetrics(self._metrics),
+            on_work=self._on_work,
         )
+        self._reporter = Reporter(signer.reporter, signer.report, self._transactions.report)
         self._budget = BlockBudget()
         self._timers = LoopClock(lambda timer: self._handle(TimerFired(timer)))
         self._driver = Driver(
@@ -191,19 +175,33 @@ class Validator:
             signer=signer,
             archive=StoreArchive(self._store),
             restored=self._restored,
-            source=self._waiting,
+            source=self._transactions.raw,
             watch=self._rounds.observe,
         )
+        self._follower = Follower(config.sync_urls, self) if config.sync_urls else None
+        observed = self._observe()
+        watch_node(self._metrics, observed)
+        self._heads: Listeners[int] = Listeners()
         shelf = Shelf(config.directory / SNAPSHOTS_NAME)
         self._snapshotter = Snapshotter(self._store, shelf, config.snapshot_every_heights)
+        self._heads.add(self._snapshotter.on_head)
+        self.backend = ValidatorBackend(
+            store=self._store,
+            loop=Loop(config.loop),
+            rule_book=self._rule_book,
+            mempool=self._mempool,
+            wallet=wallet,
+            genesis=genesis.content,
+            node=observed,
+            clock=self._clock,
+            reporter=self._reporter,
+            transactions=self._transactions,
+            heads=self._heads,
+        )
         rpc_config = replace(config.rpc, metrics_listen=config.metrics_listen)
-        self._rpc = RpcServer(self, rpc_config, shelf=shelf, metrics=self._metrics)
-        self._follower = Follower(config.sync_urls, self) if config.sync_urls else None
-        self._observed = self._observe()
-        watch_node(self._metrics, self._observed)
+        self._rpc = RpcServer(self.backend, rpc_config, shelf=shelf, metrics=self._metrics)
         self._chain_thread = ThreadPoolExecutor(1, thread_name_prefix="chain")
         self._tasks: set[asyncio.Task[None]] = set()
-        self._head_listeners: list[Callable[[int], None]] = [self._snapshotter.on_head]
         self._replayed: dict[int, Replayed] = {}  # committed, the driver does not know it yet
         self._stop = asyncio.Event()
         self._failure: BaseException | None = None
@@ -233,7 +231,7 @@ class Validator:
             self._do(self._driver.start())
             if self._membership.pending:
                 self._on_work()
-            self._journal.start(self._put_back)
+            self._transactions.start()
             following = self._follow()
             await self._stop.wait()
         finally:
@@ -262,9 +260,8 @@ class Validator:
     async def _close(self) -> None:
         log.info("stopping", extra={"height": self._driver.height})
         self._timers.close()
-        self._gossip.close()
         await self._rpc.close()
-        await self._journal.close()
+        await self._transactions.close()
         await self._network.close()
         if self._tasks:
             await asyncio.wait(self._tasks)
@@ -328,13 +325,12 @@ class Validator:
         return await asyncio.get_running_loop().run_in_executor(self._chain_thread, timed)
 
     async def _build(self, effect: BuildProposal) -> None:
-        candidates = self._candidates()[: self._budget.transactions]
+        candidates = self._transactions.candidates()[: self._budget.transactions]
         try:
             built = await self._in_chain_thread("build", lambda: self._application.build(effect.height, candidates))
         except BlockRefused:
             return  # the head has moved on meanwhile; nobody waits for this proposal any more
-        for tx in built.left_out:
-            self._mempool.drop(tx)
+        self._transactions.drop(built.left_out)
         self._handle(ProposalReady(effect.height, effect.view, built.sealed.header.hash, built.body))
 
     async def _execute(self, effect: Execute) -> None:
@@ -357,7 +353,7 @@ class Validator:
                 self._follow_members(membership(view, done.validators, self._node_key))
                 self._reporter.on_head(effect.height, view.state)
                 work = self._membership.pending
-                work |= self._mempool.has_executable(view.state, view.head, open_accounts=self._open_accounts)
+                work |= self._transactions.has_work(view)
         header = done.prepared.sealed.header
         log.info(
             "committed",
@@ -387,8 +383,7 @@ class Validator:
             log.info(
                 "votes again: it knows by now what it voted before it was restored", extra={"height": effect.height}
             )
-        for listener in list(self._head_listeners):
-            listener(effect.height)
+        self._heads.tell(effect.height)
 
     async def _replay(self, effect: CommitBlock) -> Replayed:
         """Commit a block, and with it those at hand that follow: a node that catches up waits for the disk once."""
@@ -397,7 +392,7 @@ class Validator:
         self._replayed = {each.prepared.sealed.header.number: each for each in others}
         with self._store.read() as view:
             done = [tx for each in (first, *others) for tx in each.prepared.transactions]
-            self._mempool.commit(done, view.state, view.head, open_accounts=self._open_accounts)
+            self._transactions.committed(done, view)
         return first
 
     def _follow_members(self, now: Membership) -> None:
@@ -410,55 +405,19 @@ class Validator:
         """Return where those who are trusted are reached: where they say, unless they are behind a forward."""
         return {key: self._config.p2p_dial.get(key, endpoint) for key, endpoint in belonging.trusted.items()}
 
-    def _report(self, raw: bytes) -> None:
-        try:
-            tx, _ = self._intake.take(raw)
-        except InvalidTransaction as error:
-            log.warning("evidence cannot be sent", extra={"reason": str(error)})
-            return
-        self._gossip.publish(tx.hash, tx.raw)
-        self._journal.note(tx)
-
-    def _put_back(self, raw: bytes) -> None:
-        tx, work = self._intake.take(raw, again=True)
-        self._gossip.publish(tx.hash, tx.raw)
-        if work:
-            self._on_work()
-
     def _remind(self, position: tuple[int, int]) -> None:
         """Tell the leader what waits, if since then it has not proposed."""
         idle = (self._driver.height, self._driver.view) == position and self._driver.stage is Stage.WAITING
         if idle and not self._stop.is_set():
-            self._gossip.announce(self._driver.leader, (tx.hash for tx in self._candidates()))
+            self._transactions.remind(self._driver.leader)
 
-    def _waiting(self, transaction_hash: bytes) -> bytes | None:
-        tx = self._mempool.get(transaction_hash)
-        return None if tx is None else tx.raw
-
-    def _candidates(self) -> list[Transaction]:
-        with self._store.read() as view:
-            return list(
-                islice(self._mempool.executable(view.state, view.head, open_accounts=self._open_accounts), MOST)
-            )
-
-    # -- peers and transactions
+    # -- peers
 
     def _on_message(self, node_key: bytes, channel: Channel, payload: bytes) -> None:
         if channel is Channel.CONSENSUS:
             self._handle(MessageReceived(node_key, payload))
             return
-        try:
-            parcel = self._gossip.receive(node_key, payload)
-        except ValueError as error:
-            self._network.complain(node_key.hex()[:16], str(error))
-            return
-        taken = self._intake.receive(node_key, parcel.raws)
-        self._gossip.pass_on(taken.raws, parcel.onward)
-        if taken.work:
-            self._on_work()
-        if taken.offence:
-            self._network.complain(node_key.hex()[:16], taken.offence)
-            raise Offence(taken.offence)
+        self._transactions.receive(node_key, payload)
 
     def _on_work(self) -> None:
         self._budget.work(time.monotonic())
@@ -466,19 +425,14 @@ class Validator:
 
     def _on_connect(self, node_key: bytes) -> None:
         self._handle(PeerConnected(node_key))
-        self._gossip.greet(node_key)
-
-    def _tell_pending(self, tx: Transaction) -> None:
-        self._pooled.admitted(tx)
-        for listener in list(self._pending_listeners):
-            listener(tx)
+        self._transactions.greet(node_key)
 
     # -- following by RPC (Chain)
 
     def _follow(self) -> asyncio.Task[None] | None:
         if self._follower is None:
             return None
-        self._head_listeners.append(self._follower.on_head)
+        self._heads.add(self._follower.on_head)
         task = asyncio.create_task(self._follower.run())
         task.add_done_callback(self._finished)
         return task
@@ -499,54 +453,6 @@ class Validator:
         self._handle(MessageReceived(self._node_key, payload))
         return self._driver.height > height or self._driver.stage is Stage.DECIDED
 
-    # -- what the RPC asks (Backend)
-
-    async def submit(self, raw: bytes) -> bytes:
-        """Take a raw transaction into the pool and pass it on; return its hash.
-
-        Raises:
-            InvalidTransaction: no valid block can contain it, or the pool does not take it.
-        """
-        tx, work = await self._intake.submit(raw)
-        self._gossip.publish(tx.hash, tx.raw)
-        self._journal.note(tx)
-        if work:
-            self._on_work()
-        return tx.hash
-
-    @property
-    def store(self) -> Store:
-        """The database."""
-        return self._store
-
-    @property
-    def loop(self) -> Loop:
-        """Which opcode loop runs calls and estimates."""
-        return Loop(self._config.loop)
-
-    @property
-    def rule_book(self) -> RuleBook:
-        """The rules by height."""
-        return self._rule_book
-
-    @property
-    def mempool(self) -> Mempool:
-        """The transactions that wait."""
-        return self._mempool
-
-    @property
-    def genesis(self) -> Mapping[str, Any]:
-        """The genesis file as parsed."""
-        return self._genesis.content
-
-    def status(self) -> NodeStatus:
-        """Return how this validator is doing."""
-        return NodeStatus(self._node_key, self._driver.view, target_height(self._driver, self._follower))
-
-    def unready(self) -> Iterable[str]:
-        """Yield the reasons why this node is of no use to clients just now."""
-        return unready(self._observed)
-
     def _observe(self) -> Observed:
         return Observed(
             node_key=self._node_key,
@@ -559,51 +465,10 @@ class Validator:
             members=lambda: self._membership.members,
             chain_time_s=self._clock.now_s,
             work_waiting_s=lambda: self._budget.waited_s(time.monotonic()),
-            target_height=lambda: self.status().target_height,
             signer_away=lambda: self._remote.away if self._remote is not None else "",
+            target_height=lambda: target_height(self._driver, self._follower),
             follows=lambda: self._follower is not None and self._follower.answered,
         )
-
-    def peers(self) -> Sequence[PeerStatus]:
-        """Return the other validators."""
-        up = {info.node_key for info in self._network.connected()}
-        return [
-            PeerStatus(
-                member.node_key,
-                member.name,
-                member.endpoint,
-                member.node_key in up,
-                None if (told := self._driver.height_of_peer(member.node_key)) is None else told - 1,
-            )
-            for member in self._membership.members
-            if member.node_key != self._node_key
-        ]
-
-    def validators(self) -> ValidatorSet:
-        """Return the validators of the open height."""
-        return self._driver.validators
-
-    def clock_segments(self) -> Sequence[tuple[int, int, int]]:
-        """Return the chain clock as (wall_ms, chain_s, scale) in rising order."""
-        return [(segment.wall_ms, segment.chain_s, segment.scale) for segment in self._clock.segments]
-
-    def chain_time_s(self) -> int:
-        """Return the chain time now."""
-        return self._clock.now_s()
-
-    def evidence(self) -> Sequence[Equivocation]:
-        """Return the equivocations that were found and are not on record yet."""
-        return self._reporter.pending
-
-    def on_head(self, listener: Callable[[int], None]) -> Callable[[], None]:
-        """Call `listener(height)` after every commit; return what ends that."""
-        self._head_listeners.append(listener)
-        return lambda: self._head_listeners.remove(listener)
-
-    def on_pending(self, listener: Callable[[Transaction], None]) -> Callable[[], None]:
-        """Call `listener(transaction)` for every new one in the pool; return what ends that."""
-        self._pending_listeners.append(listener)
-        return lambda: self._pending_listeners.remove(listener)
 
 
 def reload_levels(path: Path) -> None:

@@ -77,7 +77,7 @@ async def _see(validator: Validator) -> Seen:
     running = asyncio.create_task(validator.run())
     raw = sign_transaction(account_key("household 0"), chain_id=2016, nonce=0, to=b"\1" * 20, gas=21_000)
     committed = asyncio.Event()
-    validator.on_head(lambda _: committed.set())
+    validator.backend.on_head(lambda _: committed.set())
     while not validator._rpc.port:
         await asyncio.sleep(0)
     url = f"http://127.0.0.1:{validator._rpc.port}"
@@ -218,7 +218,7 @@ def test_a_validator_without_its_peers_is_not_ready(tmp_path: Path) -> None:
     async def reasons() -> list[str]:
         validator = make_validator(tmp_path, 4)
         try:
-            return list(validator.unready())
+            return list(validator.backend.unready())
         finally:
             await validator._close()
 

@@ -63,7 +63,7 @@ def validator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Valid
 
     monkeypatch.setattr("node.application.genesis_deployments", deployments)
     monkeypatch.setattr(anonymity, "_proved", anonymity._Proved(anonymity.PROOFS_KEPT))
-    monkeypatch.setattr("node.service.time", SimpleNamespace(monotonic=lambda: 100.0))
+    monkeypatch.setattr("node.transactions.time", SimpleNamespace(monotonic=lambda: 100.0))
     genesis = parse_genesis(sample_genesis())
     sealed, delta = make_genesis(genesis, RuleBook(genesis.content["rules"], genesis.chain_id).rules_at(0))
     Store.create(
@@ -87,8 +87,8 @@ def test_a_peers_wrong_proof_ends_its_parcel_and_its_connection(
     monkeypatch.setattr(validator._network, "complain", lambda _, reason: complaints.append(reason))
     with pytest.raises(Offence, match="invalid CLSAG"):
         validator._on_message(PEER, Channel.TRANSACTIONS, parcel)
-    assert validator.mempool.get(decoded(GOOD[0]).hash) is not None
-    assert len(validator.mempool) == 1
+    assert validator.backend.mempool.get(decoded(GOOD[0]).hash) is not None
+    assert len(validator.backend.mempool) == 1
     assert complaints == ["invalid CLSAG: spend 0 is of no note of its bin"]
 
 
@@ -109,7 +109,7 @@ def test_a_batch_of_wrong_proofs_does_not_hold_up_the_loop(validator: Validator)
             for at in range(4 * MOST)
         ]
         counting = asyncio.create_task(count())
-        context: Any = SimpleNamespace(backend=validator, namespaces=frozenset({"eth"}))
+        context: Any = SimpleNamespace(backend=validator.backend, namespaces=frozenset({"eth"}))
         answer = await Dispatcher(all_methods(), 1_000, 1 << 20, 30.0).answer(
             json.dumps(calls), context, lambda _: True
         )
@@ -129,16 +129,16 @@ def test_what_a_client_sent_is_in_the_pool_again_after_a_restart(validator: Vali
     path = validator._config.directory / validator._config.pool.journal
 
     async def scenario() -> None:
-        await validator._journal.restore(validator._put_back)
-        await validator.submit(raw)
-        await validator._journal.close()
+        await validator._transactions._journal.restore(validator._transactions.put_back)
+        await validator.backend.submit(raw)
+        await validator._transactions._journal.close()
 
     asyncio.run(scenario())
     assert Journal(path).read().raws == [raw]
-    tx = validator.mempool.get(keccak(raw))
+    tx = validator.backend.mempool.get(keccak(raw))
     assert tx is not None
-    validator.mempool.drop(tx)
+    validator.backend.mempool.drop(tx)
     Journal(path).rewrite([raw, b"nothing of ours"])
-    again = PoolJournal(path, validator.mempool.local)
-    assert asyncio.run(again.restore(validator._put_back)) == 1
-    assert [each.raw for each in validator.mempool.local()] == [raw]
+    again = PoolJournal(path, validator.backend.mempool.local)
+    assert asyncio.run(again.restore(validator._transactions.put_back)) == 1
+    assert [each.raw for each in validator.backend.mempool.local()] == [raw]
