@@ -8,6 +8,7 @@ killed.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import pickle
 import signal
@@ -31,6 +32,7 @@ Ts = TypeVarTuple("Ts")
 READERS = 2  # so that one long read does not hold all others
 MAX_WAITING = 64  # reads in the queue; a caller beyond them hears at once that the node is busy
 GRACE_S = 30  # for a process that cannot end itself: it is stopped, or hangs while it starts
+ENDING_S = 5.0  # for one that has hung up: it lets go of its memory before its status is known
 STREAM_BYTES = 1024 * 1024  # of an answer, read at once
 
 log = logging.getLogger("rpc")
@@ -222,8 +224,10 @@ class _Process:
                 await self._writer.drain()
                 length = await self._reader.readexactly(LENGTH_BYTES)
                 return await self._reader.readexactly(int.from_bytes(length, "big"))
-        except (OSError, EOFError):  # a TimeoutError is an OSError
+        except TimeoutError:
             status = await self.end()
+        except (OSError, EOFError):  # it is ending, and its status says why
+            status = await self.end(ENDING_S)
         log.warning("a reading process ended", extra={"status": status})
         if status == -signal.SIGALRM:
             raise LimitExceeded(f"the read took longer than {self._order.max_seconds:g} s")
@@ -231,17 +235,29 @@ class _Process:
             raise LimitExceeded(f"the read took more memory than {self._order.max_data_bytes >> 20} MiB")
         raise RpcError(INTERNAL_ERROR, f"internal error: the reading process ended with status {status}; try again")
 
-    async def end(self) -> int | None:
-        """Kill the process, which only reads, and return its status as `subprocess` gives it; None if there is none."""
+    async def end(self, patience_s: float = 0.0) -> int | None:
+        """End the process, which only reads, and return its status as `subprocess` gives it; None if there is none.
+
+        Args:
+            patience_s: how long it may take to end by itself; then it is killed.
+        """
         child, self._child = self._child, None
         self._answers = False
         if child is None:
             return None
         self._writer.close()
-        child.kill()
-        status = await asyncio.to_thread(child.wait)
+        status = await asyncio.to_thread(_reap, child, patience_s)
         self._store.release_dead_readers()
         return status
+
+
+def _reap(child: subprocess.Popen[bytes], patience_s: float) -> int:
+    """Return a process's own status if it ends in time; else kill it."""
+    if patience_s:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return child.wait(patience_s)
+    child.kill()
+    return child.wait()
 
 
 def _spawn(connection: socket.socket) -> subprocess.Popen[bytes]:

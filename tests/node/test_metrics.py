@@ -283,10 +283,11 @@ READY = {"height": 8, "seated": True, "reachable": 3, "waited_s": 5.0, "target":
         ({"free": MIN_FREE_BYTES - 1}, "disk almost full: 268435455 bytes are free"),
         ({"used": 99}, "database almost full: 99 of 100 bytes; raise node.map_size_gib"),
         ({"abstaining": True}, "abstains: "),
+        ({"signer_away": "no answer"}, "abstains: the signer is away: no answer"),
     ],
 )
 def test_reasons_not_to_be_ready(monkeypatch: pytest.MonkeyPatch, change: dict[str, Any], reason: str) -> None:
-    now: Any = SimpleNamespace(**{**READY, "free": MIN_FREE_BYTES, "used": 1, "abstaining": False, **change})
+    now: Any = SimpleNamespace(**{**READY, "free": MIN_FREE_BYTES, "used": 1, "abstaining": False, "signer_away": "", **change})
     monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=now.free))
     keys = [b"us", b"b", b"c", b"d"] if now.seated else [b"a", b"b", b"c", b"d"]
     validators = type("Validators", (list,), {"size": 4, "quorum": 3})(keys)
@@ -300,6 +301,7 @@ def test_reasons_not_to_be_ready(monkeypatch: pytest.MonkeyPatch, change: dict[s
         work_waiting_s=lambda: now.waited_s,
         target_height=lambda: now.target,
         follows=lambda: now.follows,
+        signer_away=lambda: now.signer_away,
     )
     reasons = list(unready(node))
     assert len(reasons) == (1 if reason else 0)

@@ -244,6 +244,11 @@ def test_a_process_that_dies_while_it_reads_is_replaced(
     assert runner.run(pool.run(read_functions.process_id)) != before
 
 
+def test_the_status_of_a_process_that_ends_is_its_own(runner: asyncio.Runner, pool: ReadPool) -> None:
+    with pytest.raises(RpcError, match="the reading process ended with status 7; try again"):
+        runner.run(pool.run(read_functions.hang_up_and_end, 7))
+
+
 def test_a_process_that_was_killed_meanwhile_is_replaced_and_nobody_hears_of_it(
     runner: asyncio.Runner, pool: ReadPool
 ) -> None:
