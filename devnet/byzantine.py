@@ -22,9 +22,9 @@ from node.application import BlockRefused
 from node.config import NodeConfig
 from node.driver.compact_messages import CompactProposal, CompactTag, decode_compact
 from node.driver.events import BuildProposal, ProposalReady
-from node.driver.signer import LocalSigner
 from node.p2p import Channel, PeerNetwork
 from node.ports import PeerTransport
+from node.signer.holder import KeyHolder
 
 MAX_BODY_BYTES = 4 * 1024 * 1024
 KEPT_BLOCKS = 8  # of whose other story the liar may still be asked: more than the views of one height
@@ -32,7 +32,7 @@ FLOOD = 40  # messages beside every one of its own
 BEHAVIOURS = ("equivocate", "split", "silent", "withhold", "garbage", "lie", "flood")
 
 
-class UnscrupulousSigner(LocalSigner):
+class UnscrupulousSigner(KeyHolder):
     """Signs contradictions too."""
 
     def __init__(self, seed: bytes, domain: Domain) -> None:
@@ -175,20 +175,20 @@ def run(config: NodeConfig, behaviour: str) -> None:
     made: list[UnscrupulousSigner] = []
     alternatives = Alternatives()
 
-    def make_signer(seed: bytes, domain: Domain) -> UnscrupulousSigner:
-        made.append(UnscrupulousSigner(seed, domain))
-        return made[0]
+    class Signer(UnscrupulousSigner):
+        def __init__(self, seed: bytes, domain: Domain) -> None:
+            super().__init__(seed, domain)
+            made.append(self)
 
-    shell: Any = service
-    shell.LocalSigner = make_signer
-    shell.PeerTransport = transport_class(behaviour, lambda: made[0], alternatives)
-    if behaviour == "split":
-        shell.Validator = _two_minded(alternatives)
-    asyncio.run(service.serve(config))
+    class Liar(service.Validator):
+        holder = Signer
+        transport = transport_class(behaviour, lambda: made[0], alternatives)
+
+    asyncio.run(service.serve(config, _two_minded(Liar, alternatives) if behaviour == "split" else Liar))
 
 
-def _two_minded(alternatives: Alternatives) -> type[service.Validator]:
-    class TwoMinded(service.Validator):
+def _two_minded(liar: type[service.Validator], alternatives: Alternatives) -> type[service.Validator]:
+    class TwoMinded(liar):  # type: ignore[misc, valid-type]
         """Makes a second block, without the last transaction of the first, whenever it makes one."""
 
         async def _build(self, effect: BuildProposal) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from eth_hash.auto import keccak
 
@@ -97,9 +97,14 @@ class Validator:
         genesis: the checked genesis file.
         seed: the node key's Ed25519 seed; empty where a signer process holds it.
 
+    A validator that misbehaves for a test has another `holder` of its key, or another `transport`.
+
     Raises:
         SignerAway: it is not there.
     """
+
+    holder: ClassVar[type[KeyHolder]] = KeyHolder
+    transport: ClassVar[type[PeerTransport]] = PeerTransport
 
     def __init__(self, config: NodeConfig, genesis: Genesis, seed: bytes) -> None:
         self._config = config
@@ -110,7 +115,7 @@ class Validator:
         sealed = make_block_0(genesis, rules)
         domain = Domain(genesis.chain_id, sealed.header.hash)
         self._remote = RemoteSigner(config.key, domain) if isinstance(config.key, SignerAddress) else None
-        signer: NodeSigner = self._remote or KeyHolder(seed, domain)
+        signer: NodeSigner = self._remote or self.holder(seed, domain)
         self._domain = domain
         self._node_key = signer.node_key
         self._store = Store.open(
@@ -170,7 +175,7 @@ class Validator:
             height=height,
             validators=acting,
             clock=self._timers,
-            transport=PeerTransport(self._network),
+            transport=self.transport(self._network),
             log=TimedLog(self._metrics, self._wal),
             signer=signer,
             archive=StoreArchive(self._store),
@@ -482,7 +487,7 @@ def reload_levels(path: Path) -> None:
     log.info("levels of the log", extra=effective_levels())
 
 
-async def serve(config: NodeConfig) -> None:
+async def serve(config: NodeConfig, kind: type[Validator] = Validator) -> None:
     """Run a validator until SIGINT or SIGTERM; SIGHUP takes the levels of the log from its node.toml again.
 
     Raises:
@@ -490,7 +495,7 @@ async def serve(config: NodeConfig) -> None:
     """
     genesis = load_genesis(config.genesis)
     seed = load_key(config.key, read_passphrase(config.passphrase_file)) if isinstance(config.key, Path) else b""
-    validator = Validator(config, genesis, seed)
+    validator = kind(config, genesis, seed)
     settle_heap()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):

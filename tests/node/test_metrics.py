@@ -267,7 +267,17 @@ def test_promtool_takes_the_rules(words: tuple[str, ...]) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-READY = {"height": 8, "seated": True, "reachable": 3, "waited_s": 5.0, "target": 9, "follows": False, "peers": 3}
+READY = {
+    "abstaining": False,
+    "signer_away": "",
+    "height": 8,
+    "seated": True,
+    "reachable": 3,
+    "waited_s": 5.0,
+    "target": 9,
+    "follows": False,
+    "peers": 3,
+}
 
 
 @pytest.mark.parametrize(
@@ -287,7 +297,7 @@ READY = {"height": 8, "seated": True, "reachable": 3, "waited_s": 5.0, "target":
     ],
 )
 def test_reasons_not_to_be_ready(monkeypatch: pytest.MonkeyPatch, change: dict[str, Any], reason: str) -> None:
-    now: Any = SimpleNamespace(**{**READY, "free": MIN_FREE_BYTES, "used": 1, "abstaining": False, "signer_away": "", **change})
+    now: Any = SimpleNamespace(**{**READY, "free": MIN_FREE_BYTES, "used": 1, **change})
     monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=now.free))
     keys = [b"us", b"b", b"c", b"d"] if now.seated else [b"a", b"b", b"c", b"d"]
     validators = type("Validators", (list,), {"size": 4, "quorum": 3})(keys)
