@@ -10,13 +10,18 @@
 | `precompiles.py`, `proofs.py` | its table of precompiled contracts, with our prices, `ed25519_verify` and claims |
 | `overrides.py`, `unsigned.py`, `access.py` | nothing: calls over another state, unsigned, what they touch |
 | `transfers.py` | nothing: transfers as logs, for simulations |
+| `imports.py` | nothing: a pairing library that is slow to import is loaded when it is needed |
 | `executor.py` | its chain: blocks, calls, estimates, genesis |
 """
 
 import sys
 
-from node.execution.executor import VOID, Executor, GenesisError, genesis_changes
-from node.execution.results import (
+from node.execution.imports import defer_pairing
+
+defer_pairing()
+
+from node.execution.executor import VOID, Executor, GenesisError, genesis_changes  # noqa: E402
+from node.execution.results import (  # noqa: E402
     BlockEnvironment,
     BlockResult,
     CallFailed,

@@ -6,7 +6,7 @@ import fcntl
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Self
 
@@ -57,7 +57,11 @@ class Store:
         try:
             if not create:
                 self._check_schema()  # before the other tables: one of another schema has others
-            self._databases = {name: self._environment.open_db(name.encode(), create=create) for name in tables.TABLES}
+            one = nullcontext() if readonly else self._environment.begin(write=True)
+            with one as transaction:  # one for all tables, and so one sync
+                self._databases = {
+                    name: self._environment.open_db(name.encode(), transaction, create=create) for name in tables.TABLES
+                }
             if not readonly:
                 self._environment.reader_check()  # readers that were killed give their slots back
         except lmdb.Error as error:

@@ -13,6 +13,7 @@ import pytest
 
 from consensus.certificates import Certificate
 from consensus.types import Epoch, Height, Phase, View
+from tests.long import short_or_long
 from tests.simulation.cluster import Cluster
 from tests.simulation.disk import DiskLog, Disks, Fault, PowerCut
 from tests.simulation.mutants import MUTANTS, Mutant, hunt, mutated
@@ -52,7 +53,7 @@ EXERCISED = (
 )
 
 
-@pytest.mark.parametrize("first", range(0, 100, CHUNK))
+@pytest.mark.parametrize("first", range(0, short_or_long(60, 200), CHUNK))
 def test_nothing_is_violated(first: int) -> None:
     outcomes = [run(seed) for seed in range(first, first + CHUNK)]
     assert [(outcome.violation, outcome.replay) for outcome in outcomes if outcome.violation] == []
