@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 
 from node.rpc.backend import Backend
@@ -13,13 +14,16 @@ from node.rpc.pool import ReadPool
 from node.rpc.reads import CACHED_BLOCKS, BlockCache, BlockData
 from node.rpc.streets import Streets
 
+MAX_WAITING = 64  # clients that wait for receipts: a part of the requests that are worked on at once
+
 
 @dataclass(frozen=True, slots=True)
 class Context:
     """The node, its recent blocks, readers, filters and newest overview, and the connection that asks.
 
     `subscriber` is the WebSocket connection that asks, None over HTTP; `started` collects the subscriptions that a
-    message makes. `namespaces` are those that it may use; `denied` collects the methods that it may not.
+    message makes; `waiting` has room for clients that wait for receipts. `namespaces` are those that it may use;
+    `denied` collects the methods that it may not.
     """
 
     backend: Backend
@@ -32,6 +36,7 @@ class Context:
     subscriber: Subscriber | None = None
     started: list[str] = field(default_factory=list)
     denied: list[str] = field(default_factory=list)
+    waiting: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MAX_WAITING))
 
     @property
     def chain_id(self) -> int:

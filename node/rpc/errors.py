@@ -19,6 +19,7 @@ TIMEOUT = -32002
 RESPONSE_TOO_LARGE = -32003
 LIMIT_EXCEEDED = -32005
 EXECUTION_REVERTED = 3
+NOT_MINED_YET = 4  # EIP-7966
 PRUNED = 4444  # as EIP-4444 proposes for history that a node does not keep
 
 MAX_SHOWN = 80  # characters of a client's value that an error repeats

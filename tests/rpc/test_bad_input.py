@@ -21,6 +21,7 @@ from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
 from node.log import COMPONENTS
+from node.rpc import eth_send
 from node.rpc.discover import openrpc_document
 from node.rpc.dispatch import all_methods
 from node.rpc.errors import INTERNAL_ERROR
@@ -39,7 +40,9 @@ SENDER = address_of(KEY)
 
 @pytest.fixture(scope="module")
 def chain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningNode]:
-    """Blocks with a creation, a log and a transfer, and a transaction that waits."""
+    """Blocks with a creation, a log and a transfer, and a transaction that waits; nobody waits for receipts."""
+    patience = pytest.MonkeyPatch()
+    patience.setattr(eth_send, "MOST_MS", 20)
     running = RunningNode(tmp_path_factory.mktemp("bad") / "chain", open_accounts=True)
     created = running.result("eth_getTransactionReceipt", _send(running, 0, None, bytes.fromhex(EMITTER_INIT[2:])))
     contract = bytes.fromhex(created["contractAddress"][2:])
@@ -61,6 +64,7 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningNode]:
     KNOWN["FilterId"] = [running.result(name) for name in filters] + [running.result("eth_newFilter", {})]
     yield running
     running.close()
+    patience.undo()
 
 
 def _raw(nonce: int, to: bytes | None, data: bytes) -> bytes:

@@ -68,6 +68,12 @@ await check("transactions of type 0, 1 and 2", async () => {
   }
 });
 
+await check("sendTransactionSync answers with the receipt", async () => {
+  const receipt = await wallet.sendTransactionSync({ to: other.address, value: 1n });
+  assert.deepEqual([receipt.status, receipt.to], ["success", other.address.toLowerCase()]);
+  assert.deepEqual(await client.getTransactionReceipt({ hash: receipt.transactionHash }), receipt);
+});
+
 await check("a custom error, a reason and a panic are decoded", async () => {
   const decoded = async (promise) => {
     const reverted = (await refused(promise)).walk((error) => error instanceof ContractFunctionRevertedError);
