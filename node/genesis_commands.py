@@ -45,7 +45,7 @@ def new(
         list[str] | None, typer.Option(help="NAME,ACCOUNT,NODE_KEY,HOST:PORT of a founding member; repeat it for each.")
     ] = None,
     members: Annotated[
-        Path | None, typer.Option(help="TOML with [[member]] and [[meter]], or CSV with the columns of --member.")
+        Path | None, typer.Option(help="TOML with tables `member` and `meter`, or CSV with the columns of --member.")
     ] = None,
     tariff: Annotated[str, typer.Option(help=f"The first tariff: {' or '.join(PRESETS)}.")] = "shared-connection",
     gas_limit: Annotated[int, typer.Option(help="Of a block.")] = DEFAULT_GAS_LIMIT,

@@ -48,7 +48,7 @@ def prune_command(
     """Let go of states further back than --keep heights, and give the free pages of the database back to the disk.
 
     Blocks, receipts and certificates stay: the whole chain can still be audited, served and exported. Set
-    `[state] history_heights` in node.toml too, or old states pile up again. It needs room for a copy meanwhile.
+    `history_heights` in node.toml too, or old states pile up again. It needs room for a copy meanwhile.
 
     Example: gridpact node prune --data house --keep 1000
     """

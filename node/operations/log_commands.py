@@ -37,8 +37,8 @@ def log_level(
 ) -> None:
     """Set the level of a running node's log, until it is started anew, and show the levels.
 
-    It asks by RPC, with a token that node.toml names for the namespace admin. Without one: put the levels into [log]
-    and send the node SIGHUP.
+    It asks by RPC, with a token that node.toml names for the namespace admin. Without one: change the section
+    `log` there and send the node SIGHUP.
 
     Example: gridpact node log-level consensus debug --config house/node.toml
     """

@@ -50,6 +50,8 @@ def test_every_command_has_help(path: str) -> None:
     assert command.help.splitlines()[0].rstrip().endswith((".", ":", ";", ",", "s", "t")), "a first line in words"
     for parameter in command.params:
         assert getattr(parameter, "help", None), f"{path}: {parameter.name} has no help"
+    shown = [command.help, *(getattr(parameter, "help", "") for parameter in command.params)]
+    assert not [found for text in shown for found in re.findall(r"\[[a-z/@#].*?\]", text)], "rich hides this"
     if not is_group(command):
         assert any("--json" in parameter.opts for parameter in command.params)
 
