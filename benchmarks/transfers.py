@@ -148,8 +148,10 @@ class CommitCounter:
 
     def __init__(self, node: Node, senders: Sequence[str]) -> None:
         self._node = node
-        self._calls: list[tuple[str, list[Any]]] = [("eth_blockNumber", [])]
-        self._calls += [("eth_getTransactionCount", [sender, "latest"]) for sender in senders]
+        self._calls: list[tuple[str, list[Any]]] = [
+            *(("eth_getTransactionCount", [sender, "latest"]) for sender in senders),
+            ("eth_blockNumber", []),  # read last: the node may commit between two entries of a batch
+        ]
         self._began = (0, 0)
         self.height = 0
         self.committed = 0
@@ -165,7 +167,7 @@ class CommitCounter:
 
     async def poll(self) -> int:
         """Read the nonces; return how many transactions there are since the beginning."""
-        height, *nonces = (int(each, 16) for each in await self._node.batch(self._calls))
+        *nonces, height = (int(each, 16) for each in await self._node.batch(self._calls))
         self.height, self.committed = height, sum(nonces) - self._began[1]
         return self.committed
 
