@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 import uvloop
 
+from node.client.target import TokenOption
 from node.config import (
     CONFIG_NAME,
     DATABASE_NAME,
@@ -191,6 +192,7 @@ def ready(
     rpc: Annotated[str | None, typer.Option(help="The node to ask for the newest block; else its own.")] = None,
     key: Annotated[Path | None, typer.Option(help="A new node key, to take the place of the node's own.")] = None,
     passphrase_file: Annotated[Path | None, typer.Option(help="File with the passphrase of --key.")] = None,
+    token_file: TokenOption = None,
 ) -> None:
     """Sign the newest block with the node key, so that a member can show the consortium that this node is ready.
 
@@ -199,7 +201,7 @@ def ready(
     from contracts.readiness import MAX_AGE_BLOCKS
     from node.readiness import show_readiness
 
-    shown = show_readiness(load_config(config), rpc, key=key, passphrase_file=passphrase_file)
+    shown = show_readiness(load_config(config), rpc, key=key, passphrase_file=passphrase_file, token_file=token_file)
     emit({"token": shown.token, "good_until": shown.height + MAX_AGE_BLOCKS}, shown.token)
     typer.echo(f"good until height {shown.height + MAX_AGE_BLOCKS}: hand it to a member before", err=True)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from consensus.types import Domain
 from contracts.readiness import Readiness
 from node.client import NodeClient, NodeUnanswered
-from node.client.target import address_of
+from node.client.target import client_at
 from node.config import NodeConfig
 from node.errors import GridpactError
 from node.genesis import canonical_json, load_genesis
@@ -27,13 +27,19 @@ class OtherChain(GridpactError):
 
 
 def show_readiness(
-    config: NodeConfig, url: str | None = None, *, key: Path | None = None, passphrase_file: Path | None = None
+    config: NodeConfig,
+    url: str | None = None,
+    *,
+    key: Path | None = None,
+    passphrase_file: Path | None = None,
+    token_file: Path | None = None,
 ) -> Readiness:
     """Sign the newest block of a running node with a node key.
 
     Args:
         config: of the data directory whose node follows the chain.
         url: the node to ask for the newest block; None for the data directory's own.
+        token_file: holds a token for that node; None for what the data directory's configuration names for its own.
         key: signs, in place of the data directory's key: the one that is to take its place.
         passphrase_file: opens `key`; None for that of the data directory's key.
 
@@ -43,7 +49,7 @@ def show_readiness(
         KeyFileError: the node key cannot be opened.
         SignerAway: the process that holds it does not answer.
     """
-    client = NodeClient(address_of(url, config))
+    client = client_at(url, config, token_file, "grid", "eth")
     genesis = load_genesis(config.genesis)
     found = client.ask("grid_genesis")
     if not isinstance(found, dict) or canonical_json(found) != canonical_json(genesis.content):

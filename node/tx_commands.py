@@ -9,13 +9,13 @@ from typing import Annotated, Any
 import typer
 
 from node.chain.address import checksummed
-from node.client import DEFAULT_RPC, NodeClient, NodeUnanswered
+from node.client import NodeUnanswered
+from node.client.target import ConfigOption, RpcOption, TokenOption, client_of
 from node.output import emit
 from node.parsing import ConfigError
 
 app = typer.Typer(help="Transactions: why one is stuck, what it is, what waits; send one.", no_args_is_help=True)
 
-Rpc = Annotated[str, typer.Option("--rpc", help="The node to ask, http://HOST:PORT.")]
 Hash = Annotated[str, typer.Argument(metavar="HASH", help="0x and 64 hexadecimal digits.")]
 
 _HASH = re.compile(r"0x[0-9a-fA-F]{64}")
@@ -31,7 +31,9 @@ def root() -> None:
 @app.command()
 def why(
     what: Annotated[str, typer.Argument(metavar="HASH|ADDRESS", help="A transaction's hash, or an account.")],
-    rpc: Rpc = DEFAULT_RPC,
+    rpc: RpcOption = None,
+    config: ConfigOption = None,
+    token_file: TokenOption = None,
 ) -> None:
     """Say why a transaction, or what an account sent, is not in a block; or that it is, and what became of it.
 
@@ -40,15 +42,17 @@ def why(
     Example: gridpact tx why 0x5e8c9752a8dba05e4cc859f093dbe1d013e149bd8a8894a4fc4fd463d3681a85
     """
     if _HASH.fullmatch(what):
-        found = NodeClient(rpc).ask("grid_explainTransaction", what)
+        method = "grid_explainTransaction"
         subject = f"transaction {what}"
     elif _ADDRESS.fullmatch(what):
-        found = NodeClient(rpc).ask("grid_explainSender", what)
+        method = "grid_explainSender"
         subject = f"account {checksummed(bytes.fromhex(what[2:]))}"
     else:
         raise ConfigError("command line", "HASH|ADDRESS", f"0x and 64 or 40 hexadecimal digits, found {what!r}")
+    client = client_of(rpc, config, token_file, "grid")
+    found = client.ask(method, what)
     if not isinstance(found, dict) or not {"status", "reason", "explanation", "advice"} <= found.keys():
-        raise NodeUnanswered(rpc, f"explained nothing: {str(found)[:200]!r}")
+        raise NodeUnanswered(client.url, f"explained nothing: {str(found)[:200]!r}")
     lines = [f"{subject}: {found['status']} ({found['reason']})"]
     lines += [f"  {sentence}" for sentence in found["explanation"]]
     lines += [f"  → {sentence}" for sentence in found["advice"]]
@@ -57,7 +61,12 @@ def why(
 
 
 @app.command()
-def show(transaction_hash: Hash, rpc: Rpc = DEFAULT_RPC) -> None:
+def show(
+    transaction_hash: Hash,
+    rpc: RpcOption = None,
+    config: ConfigOption = None,
+    token_file: TokenOption = None,
+) -> None:
     """Show a transaction that waits or is committed, with its receipt.
 
     Exit status 1 if the node does not know it.
@@ -66,8 +75,9 @@ def show(transaction_hash: Hash, rpc: Rpc = DEFAULT_RPC) -> None:
     """
     if not _HASH.fullmatch(transaction_hash):
         raise ConfigError("command line", "HASH", f"0x and 64 hexadecimal digits, found {transaction_hash!r}")
-    found = NodeClient(rpc).ask("eth_getTransactionByHash", transaction_hash)
-    receipt = None if found is None else NodeClient(rpc).ask("eth_getTransactionReceipt", transaction_hash)
+    client = client_of(rpc, config, token_file, "eth")
+    found = client.ask("eth_getTransactionByHash", transaction_hash)
+    receipt = None if found is None else client.ask("eth_getTransactionReceipt", transaction_hash)
     unknown = [f"not known to this node; see gridpact tx why {transaction_hash}"]
     emit({"transaction": found, "receipt": receipt}, *(unknown if found is None else _lines(found, receipt)))
     raise typer.Exit(1 if found is None else 0)
@@ -93,18 +103,20 @@ def _lines(found: Mapping[str, Any], receipt: Mapping[str, Any] | None) -> list[
 @app.command("list")
 def list_pool(
     account: Annotated[str | None, typer.Option(help="Of this account only, 0x and 40 hexadecimal digits.")] = None,
-    rpc: Rpc = DEFAULT_RPC,
+    rpc: RpcOption = None,
+    config: ConfigOption = None,
+    token_file: TokenOption = None,
 ) -> None:
     """List what waits in the node's pool, a line each: those that can be executed, and those that are queued.
 
     Example: gridpact tx list --rpc http://127.0.0.1:8545
     """
     if account is None:
-        found = NodeClient(rpc).ask("txpool_content")
+        found = client_of(rpc, config, token_file, "txpool").ask("txpool_content")
     elif _ADDRESS.fullmatch(account):
         found = {
             part: {account: entries} if entries else {}
-            for part, entries in NodeClient(rpc).ask("txpool_contentFrom", account).items()
+            for part, entries in client_of(rpc, config, token_file, "txpool").ask("txpool_contentFrom", account).items()
         }
     else:
         raise ConfigError("command line", "--account", f"0x and 40 hexadecimal digits, found {account!r}")
@@ -120,7 +132,9 @@ def list_pool(
 @app.command()
 def send(
     raw: Annotated[str, typer.Argument(metavar="RAW", help="A signed transaction, 0x and hexadecimal digits.")],
-    rpc: Rpc = DEFAULT_RPC,
+    rpc: RpcOption = None,
+    config: ConfigOption = None,
+    token_file: TokenOption = None,
 ) -> None:
     """Send a transaction that is signed already; print its hash.
 
@@ -128,5 +142,5 @@ def send(
     """
     if not _RAW.fullmatch(raw):
         raise ConfigError("command line", "RAW", "a signed transaction as 0x and hexadecimal digits")
-    sent = NodeClient(rpc).ask("eth_sendRawTransaction", raw)
+    sent = client_of(rpc, config, token_file, "eth").ask("eth_sendRawTransaction", raw)
     emit({"hash": sent}, sent)

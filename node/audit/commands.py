@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from node.audit.launch import audit_in_child
-from node.client import NodeClient
+from node.client.target import TokenOption, client_of
 from node.config import DATABASE_NAME
 from node.operations.progress import progress_bar
 from node.output import Status, emit, fail
@@ -36,6 +36,7 @@ def verify_command(
     rpc: Annotated[
         str | None, typer.Option(help="In place of DATA: a node's RPC, whose chain is fetched; it is not trusted.")
     ] = None,
+    token_file: TokenOption = None,
     genesis: Annotated[Path | None, typer.Option(help="The genesis file you trust; else the directory's own.")] = None,
     checkpoint: Annotated[
         list[str] | None,
@@ -89,7 +90,7 @@ def verify_command(
             )
         from node.audit.remote import audit_remote
 
-        client = NodeClient(str(rpc))
+        client = client_of(rpc, None, token_file)
         report = audit_remote(client, genesis, checkpoints=checkpoints, parents=parents, execute=execute)
     emit(report.as_json(), *report.lines())
     if report.offence is not None:
@@ -186,6 +187,7 @@ def balance_command(
     window: Annotated[int, typer.Option(help="The window, from 0.", min=0, max=MAX_WINDOW)],
     data: Annotated[Path | None, typer.Argument(help="A validator's data directory, in place of --rpc.")] = None,
     rpc: Annotated[str | None, typer.Option(help="A node's RPC, which is believed to tell the chain as it is.")] = None,
+    token_file: TokenOption = None,
     genesis: Annotated[Path | None, typer.Option(help="The genesis file you trust; else the directory's own.")] = None,
 ) -> None:
     """Check the balance of a private street's window: every proof of every meter and auditor, and the sums.
@@ -203,7 +205,9 @@ def balance_command(
     if (data is None) == (rpc is None):
         raise ConfigError("command line", "DATA", "either a data directory or --rpc URL")
     try:
-        street, logs = from_directory(data, genesis) if data else from_node(NodeClient(str(rpc)), genesis, window)
+        street, logs = (
+            from_directory(data, genesis) if data else from_node(client_of(rpc, None, token_file), genesis, window)
+        )
     except CorruptValue as error:
         emit({"ok": False, "window": window, "offence": str(error)}, f"balance: FAILED window {window}: {error}")
         raise typer.Exit(1) from None

@@ -10,8 +10,6 @@ import typer
 from node.client.client import DEFAULT_RPC, NodeClient
 from node.config import CONFIG_NAME, NodeConfig, load_config
 
-COMMAND_S = 10.0  # that a person waits for an answer
-
 RpcOption = Annotated[str | None, typer.Option(help="The node's RPC, http://HOST:PORT; else that of --config.")]
 ConfigOption = Annotated[
     Path | None, typer.Option(help="The node.toml that says where the RPC is; else the one here, else port 8545.")
@@ -22,17 +20,17 @@ TokenOption = Annotated[
 
 
 def client_of(
-    rpc: str | None, config: Path | None = None, token_file: Path | None = None, *namespaces: str
+    rpc: str | None,
+    config: Path | None = None,
+    token_file: Path | None = None,
+    *namespaces: str,
 ) -> NodeClient:
     """Return a client of the node at an address, else of a configuration's, else at Ethereum's usual address.
-
-    A token that a configuration names is sent to that configuration's own node alone.
 
     Args:
         rpc: http://HOST:PORT; None for what the configuration says.
         config: a node.toml; None for the one in this folder, if there is one.
-        token_file: holds a token; None for the one that the configuration names, if one is needed.
-        namespaces: of the methods that will be asked.
+        token_file, namespaces: as in `client_at`.
 
     Raises:
         NodeUnanswered: that is no address.
@@ -41,15 +39,40 @@ def client_of(
     if rpc is None and config is None and Path(CONFIG_NAME).exists():
         config = Path(CONFIG_NAME)
     settings = load_config(config) if rpc is None and config is not None else None
-    token = None
-    if token_file is not None or settings is not None:
-        from node.client.credential import credential, read_token
+    return client_at(rpc, settings, token_file, *namespaces)
 
-        if token_file is not None:
-            token = read_token(token_file, "--token-file")
-        elif settings is not None:
-            token = credential(settings, *namespaces)
-    return NodeClient(address_of(rpc, settings), COMMAND_S, token)
+
+def client_at(
+    rpc: str | None,
+    config: NodeConfig | None,
+    token_file: Path | None,
+    *namespaces: str,
+) -> NodeClient:
+    """Return a client of the node at an address, else of a configuration's own.
+
+    A token that a configuration names is sent to that configuration's own node alone.
+
+    Args:
+        rpc: http://HOST:PORT; None for what the configuration says.
+        config: of the own node.
+        token_file: holds a token; None for the one that the configuration names, if one is needed.
+        namespaces: of the methods that will be asked.
+
+    Raises:
+        NodeUnanswered, ConfigError: as `client_of`.
+    """
+    token = _token(config if rpc is None else None, token_file, namespaces)
+    return NodeClient(address_of(rpc, config), token=token)
+
+
+def _token(config: NodeConfig | None, token_file: Path | None, namespaces: tuple[str, ...]) -> str | None:
+    if config is None and token_file is None:
+        return None
+    from node.client.credential import credential, read_token  # the library of signed tokens takes a while
+
+    if token_file is not None:
+        return read_token(token_file, "--token-file")
+    return None if config is None else credential(config, *namespaces)
 
 
 def address_of(rpc: str | None, config: NodeConfig | None) -> str:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from node.client import NodeClient
+from node.client.target import TokenOption, client_of
 from node.output import emit
 from node.parsing import ConfigError
 
@@ -22,6 +22,7 @@ def export_command(
     out: Annotated[Path, typer.Option(help="The new file.")],
     data: Annotated[Path | None, typer.Option(help="A data directory; its node may be running.")] = None,
     rpc: Annotated[str | None, typer.Option(help="In place of --data: a node's RPC, http://HOST:PORT.")] = None,
+    token_file: TokenOption = None,
     from_: Annotated[int | None, typer.Option("--from", help="The first height; else the lowest.", min=1)] = None,
     to: Annotated[int | None, typer.Option("--to", help="The last height; else the head.", min=1)] = None,
     gzip: Annotated[bool, typer.Option("--gzip", help="Compress it; so does a name that ends with .gz.")] = False,
@@ -41,7 +42,12 @@ def export_command(
             head, size = export_directory(data, out, first=from_, last=to, compressed=compressed, advance=advance)
         elif rpc is not None and data is None:
             head, size = export_remote(
-                NodeClient(rpc), out, first=from_, last=to, compressed=compressed, advance=advance
+                client_of(rpc, None, token_file),
+                out,
+                first=from_,
+                last=to,
+                compressed=compressed,
+                advance=advance,
             )
         else:
             raise ConfigError("command line", "--data", "either a data directory or --rpc URL")

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from node.config import CONFIG_NAME
+from node.client.target import ConfigOption, RpcOption, TokenOption, client_of
 from node.log import COMPONENTS, LEVELS
 from node.output import emit
 from node.parsing import ConfigError
@@ -31,24 +30,22 @@ def log_level(
     level: Annotated[
         str | None, typer.Argument(help=f"One of {', '.join(LEVELS)}.", autocompletion=lambda: LEVELS)
     ] = None,
-    config: Annotated[Path, typer.Option(help="The node.toml of a node that runs on this machine.")] = Path(
-        CONFIG_NAME
-    ),
+    rpc: RpcOption = None,
+    config: ConfigOption = None,
+    token_file: TokenOption = None,
 ) -> None:
     """Set the level of a running node's log, until it is started anew, and show the levels.
 
-    It asks by RPC, with a token that node.toml names for the namespace admin. Without one: change the section
-    `log` there and send the node SIGHUP.
+    It asks by RPC, with --token-file or the token that node.toml names for the namespace admin. Without one: change
+    the section `log` there and send the node SIGHUP.
 
     Example: gridpact node log-level consensus debug --config house/node.toml
     """
-    from node.client.target import client_of
-
     if component is not None and component not in (EVERY, *COMPONENTS):
         raise ConfigError("command line", "COMPONENT", f"{EVERY}, or one of {', '.join(COMPONENTS)}")
     if (component is None) != (level is None) or level not in (None, *LEVELS):
         raise ConfigError("command line", "LEVEL", f"one of {', '.join(LEVELS)} behind a component")
-    client = client_of(None, config, None, "admin")
+    client = client_of(rpc, config, token_file, "admin")
     if component is not None:
         client.ask("admin_changeLogLevel", level, [] if component == EVERY else [component])
     levels = client.ask("admin_logLevels")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from node.client.target import ConfigOption, RpcOption, client_of
+from node.client.target import ConfigOption, RpcOption, TokenOption, client_of
 from node.config import CONFIG_NAME
 from node.output import emit
 
@@ -19,25 +19,25 @@ def register(app: typer.Typer) -> None:
     app.command(name="doctor")(doctor_command)
 
 
-def status_command(rpc: RpcOption = None, config: ConfigOption = None) -> None:
+def status_command(rpc: RpcOption = None, config: ConfigOption = None, token_file: TokenOption = None) -> None:
     """Show a running node: versions, head, both chains, epoch and view, whether it is in step, peers, pool.
 
     Example: gridpact node status --rpc http://127.0.0.1:8545
     """
     from node.operations.look import NAMESPACES, as_json, look
 
-    status, _ = look(client_of(rpc, config, None, *NAMESPACES))
+    status, _ = look(client_of(rpc, config, token_file, *NAMESPACES))
     emit(as_json(status), *status.lines())
 
 
-def peers_command(rpc: RpcOption = None, config: ConfigOption = None) -> None:
+def peers_command(rpc: RpcOption = None, config: ConfigOption = None, token_file: TokenOption = None) -> None:
     """Show the other members as a running node sees them: where they are, whether connected, how far behind it.
 
     Example: gridpact node peers --rpc http://127.0.0.1:8545
     """
     from node.operations.look import NAMESPACES, as_json, look
 
-    _, peers = look(client_of(rpc, config, None, *NAMESPACES))
+    _, peers = look(client_of(rpc, config, token_file, *NAMESPACES))
     lines = []
     for peer in peers:
         how = "connected" if peer.connected else "not connected"

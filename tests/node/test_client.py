@@ -11,13 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from node.client import NodeClient, NodeRefused, NodeUnanswered, client
 from node.client.credential import read_token
 from node.client.target import client_of
+from node.commands import app as node_app
 from node.config import CONFIG_NAME, load_config, render_config
 from node.parsing import ConfigError
 from node.rpc.settings import OPEN_NAMESPACES
+from node.tx_commands import app as tx_app
 from tests.rpc.harness import RunningNode
 
 TOKEN = "5f" * 32
@@ -134,7 +137,7 @@ def guarded(tmp_path: Path) -> Iterator[tuple[RunningNode, Path]]:
         text = render_config(
             genesis="g", key="k", passphrase_file="", p2p_listen="127.0.0.1:0", rpc_listen=f"127.0.0.1:{port}"
         )
-        path.write_text(text.replace(f"open = {json.dumps(list(OPEN_NAMESPACES))}", 'open = ["eth"]') + GUARD)
+        path.write_text(text.replace(f"open = {json.dumps(list(OPEN_NAMESPACES))}", 'open = ["eth", "web3"]') + GUARD)
 
     write(0)
     running = RunningNode(tmp_path / "chain", load_config(path).rpc)
@@ -171,3 +174,21 @@ def test_a_token_file_holds_one_word(tmp_path: Path) -> None:
         (tmp_path / "token").write_text(text)
         with pytest.raises(ConfigError, match="one token"):
             read_token(tmp_path / "token", "--token-file")
+
+
+def test_commands_take_a_token(guarded: tuple[RunningNode, Path], tmp_path: Path) -> None:
+    running, path = guarded
+    running.mine()
+    out = str(tmp_path / "blocks")
+    for app, *words in (
+        (node_app, "status"),
+        (node_app, "peers"),
+        (node_app, "export", "--out", out),
+        (tx_app, "list"),
+        (tx_app, "why", "0x" + "00" * 20),
+    ):
+        refused = CliRunner().invoke(app, [*words, "--rpc", running.url])
+        assert "--token-file" in str(refused.exception), words
+        taken = CliRunner().invoke(app, [*words, "--rpc", running.url, "--token-file", str(tmp_path / "token")])
+        assert "--token-file" not in str(taken.exception), words
+    assert CliRunner().invoke(tx_app, ["list", "--config", str(path)]).exit_code == 0
