@@ -194,7 +194,7 @@ def _subscriber(context: Context) -> Subscriber:
     returns=schemas.FILTER_ID,
 )
 async def subscribe(context: Context, name: str, options: _Options) -> Json:
-    """Subscribe this WebSocket to newHeads, logs (with a filter) or newPendingTransactions; return the id."""
+    """Subscribe this WebSocket to newHeads, logs (with a filter), newPendingTransactions or syncing; return its id."""
     subscriber = _subscriber(context)
     if name not in tuple(Topic):
         known = ", ".join(Topic)
