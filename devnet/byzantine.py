@@ -172,6 +172,15 @@ def run(config: NodeConfig, behaviour: str) -> None:
         ValueError: there is no such behaviour.
         GridpactError: as for an honest node.
     """
+    asyncio.run(service.serve(config, liar(behaviour)))
+
+
+def liar(behaviour: str) -> type[service.Validator]:
+    """Return the validator of a behaviour.
+
+    Raises:
+        ValueError: there is no such behaviour.
+    """
     made: list[UnscrupulousSigner] = []
     alternatives = Alternatives()
 
@@ -184,7 +193,7 @@ def run(config: NodeConfig, behaviour: str) -> None:
         holder = Signer
         transport = transport_class(behaviour, lambda: made[0], alternatives)
 
-    asyncio.run(service.serve(config, _two_minded(Liar, alternatives) if behaviour == "split" else Liar))
+    return _two_minded(Liar, alternatives) if behaviour == "split" else Liar
 
 
 def _two_minded(liar: type[service.Validator], alternatives: Alternatives) -> type[service.Validator]:

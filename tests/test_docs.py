@@ -42,3 +42,20 @@ def test_the_tests_that_documents_name_exist() -> None:
     threats = (DOCS / "threat-model.md").read_text(encoding="utf-8").partition("## Attacks")[2]
     rows = [row for row in threats.splitlines() if row.startswith("| ") and not row.startswith(("| attack", "|--"))]
     assert all("`test_" in row or "no predicate" in row for row in rows)
+
+
+def test_the_map_of_rooms_names_what_is_in_node_and_nothing_else() -> None:
+    text = (DOCS / "architecture.md").read_text(encoding="utf-8")
+    rooms = set(re.findall(r"`(\w+(?:\.py|/))`", text.partition("Inside `node/`:")[2].partition("## ")[0]))
+    node = DOCS.parent / "node"
+    own = {path.name for path in node.glob("*.py")} | {path.parent.name + "/" for path in node.glob("*/__init__.py")}
+    assert not own - {"__init__.py"} - rooms
+    everywhere = {path.name for path in node.rglob("*.py")}
+    assert not {room for room in rooms if room.endswith(".py")} - everywhere
+    assert not {room for room in rooms if room.endswith("/")} - {f"{path.name}/" for path in node.rglob("*")}
+
+
+def test_the_glossary_is_sorted_and_says_each_thing_once() -> None:
+    rows = (DOCS / "glossary.md").read_text(encoding="utf-8").partition("|---|---|\n")[2].splitlines()
+    words = [row.split("|")[1].strip().casefold() for row in rows if row.startswith("|")]
+    assert words == sorted(set(words))

@@ -17,19 +17,17 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from node.application import make_genesis
 from node.cli import app
 from node.client.credential import credential
 from node.config import CONFIG_NAME, DATABASE_NAME, load_config, render_config
+from node.creation import create_database
 from node.genesis import parse_genesis
 from node.keys import SCRYPT_LIGHT, save_key
 from node.log import COMPONENTS, configure, effective_levels
 from node.parsing import ConfigError
 from node.rpc.access import Access
 from node.rpc.settings import OPEN_NAMESPACES, RpcConfig
-from node.rules import RuleBook
 from node.service import reload_levels, serve
-from node.storage import Store
 from tests.node.samples import sample_genesis, seed
 from tests.rpc.harness import RunningNode
 
@@ -172,14 +170,7 @@ def test_no_key_or_passphrase_is_logged(tmp_path: Path, capsys: pytest.CaptureFi
     content = sample_genesis(1)
     (tmp_path / "genesis.json").write_text(json.dumps(content))
     genesis = parse_genesis(content)
-    sealed, delta = make_genesis(genesis, RuleBook(genesis.content["rules"], genesis.chain_id).rules_at(0))
-    Store.create(
-        tmp_path / DATABASE_NAME,
-        chain_id=genesis.chain_id,
-        genesis_hash=sealed.header.hash,
-        sealed=sealed,
-        delta=delta,
-    ).close()
+    create_database(tmp_path / DATABASE_NAME, genesis)
     save_key(tmp_path / "key.json", seed("node 0"), PASSPHRASE, scrypt=SCRYPT_LIGHT)
     (tmp_path / "passphrase").write_text(PASSPHRASE)
     path = written(tmp_path, log='level = "debug"\n')

@@ -17,16 +17,14 @@ from typing import Any
 import aiohttp
 import pytest
 
-from node.application import make_genesis
 from node.config import DATABASE_NAME
+from node.creation import create_database
 from node.genesis import parse_genesis
 from node.metrics import Metrics, unready
 from node.metrics.health import MIN_FREE_BYTES
 from node.metrics.registry import MAX_PIECE, Exposition, Family, Labelled
 from node.rpc.server import RpcConfig
-from node.rules import RuleBook
 from node.service import Validator
-from node.storage import Store
 from tests.node.chains import sign_transaction
 from tests.node.samples import account_key, sample_genesis, seed
 from tests.node.test_service import config_in
@@ -43,14 +41,7 @@ SLICE_S = 0.02  # of processor time for which a scrape may hold the event loop; 
 def make_validator(directory: Path, members: int) -> Validator:
     """Return validator 0 of a new chain, not yet running."""
     genesis = parse_genesis(sample_genesis(members, open_accounts=True))
-    sealed, delta = make_genesis(genesis, RuleBook(genesis.content["rules"], genesis.chain_id).rules_at(0))
-    Store.create(
-        directory / DATABASE_NAME,
-        chain_id=genesis.chain_id,
-        genesis_hash=sealed.header.hash,
-        sealed=sealed,
-        delta=delta,
-    ).close()
+    create_database(directory / DATABASE_NAME, genesis)
     config = config_in(directory)
     return Validator(config, genesis, seed("node 0"))
 

@@ -14,8 +14,8 @@ from eth_hash.auto import keccak
 
 from contracts import system
 from node import anonymity
-from node.application import make_genesis
 from node.config import DATABASE_NAME, NodeConfig
+from node.creation import create_database
 from node.genesis import parse_genesis
 from node.gossip import encode_batches
 from node.journalling import PoolJournal
@@ -23,9 +23,7 @@ from node.mempool.journal import Journal
 from node.p2p import Channel, Offence
 from node.rpc.dispatch import Dispatcher, all_methods
 from node.rpc.settings import RpcConfig
-from node.rules import RuleBook
 from node.service import Validator
-from node.storage import Store
 from tests.execution.signing import signed
 from tests.node.private_street import Street, decoded
 from tests.node.samples import account_key, node_key, sample_genesis, seed
@@ -65,14 +63,7 @@ def validator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Valid
     monkeypatch.setattr(anonymity, "_proved", anonymity._Proved(anonymity.PROOFS_KEPT))
     monkeypatch.setattr("node.transactions.time", SimpleNamespace(monotonic=lambda: 100.0))
     genesis = parse_genesis(sample_genesis())
-    sealed, delta = make_genesis(genesis, RuleBook(genesis.content["rules"], genesis.chain_id).rules_at(0))
-    Store.create(
-        tmp_path / DATABASE_NAME,
-        chain_id=genesis.chain_id,
-        genesis_hash=sealed.header.hash,
-        sealed=sealed,
-        delta=delta,
-    ).close()
+    create_database(tmp_path / DATABASE_NAME, genesis)
     made = Validator(config_in(tmp_path), genesis, seed("node 0"))
     monkeypatch.setattr(made, "_handle", lambda _: None)  # no consensus
     yield made
