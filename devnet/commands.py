@@ -59,6 +59,10 @@ def up(
     heartbeat_s: Annotated[
         int, typer.Option(help="Seconds after which an idle chain makes an empty block; 0: never.", min=0, max=3600)
     ] = 0,
+    cors_origin: Annotated[
+        list[str] | None,
+        typer.Option(help="Origin of web pages that may call the nodes, '*' for all; repeat it for each."),
+    ] = None,
     chain_id: Annotated[int, typer.Option(help="Chain id.", min=1, max=MAX_CHAIN_ID)] = CHAIN_ID,
     tariff: Annotated[
         str | None, typer.Option(help="shared-connection or public-grid.", autocompletion=lambda: TARIFFS)
@@ -79,7 +83,11 @@ def up(
         unlock=unlock,
         heartbeat_s=heartbeat_s,
         chain_id=chain_id,
+        cors_origins=tuple(cors_origin or ()),
     )
+    for origin in options.cors_origins:
+        if origin.count("*") > 1 or (origin != "*" and "://" not in origin):
+            raise DevnetError(f"--cors-origin {origin}: expected '*', or an origin such as http://localhost:3000")
     plan = load_scenario(find_scenario(scenario or (DEFAULT_PRIVATE if private else DEFAULT)))
     if private and plan.why_open:
         raise DevnetError(f"--private, scenario {plan.name}: {plan.why_open}")

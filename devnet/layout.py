@@ -55,6 +55,7 @@ class Options:
         unlock: whether every node signs for the mnemonic's accounts, which needs open accounts.
         heartbeat_s: after how many wall seconds an idle chain makes an empty block; 0: never.
         chain_id: the chain's id.
+        cors_origins: of web pages that may call the nodes.
     """
 
     rpc_port: int = 8545
@@ -65,6 +66,7 @@ class Options:
     unlock: bool = False
     heartbeat_s: int = 0
     chain_id: int = CHAIN_ID
+    cors_origins: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +210,15 @@ def set_heartbeat(place: Place) -> None:
     for index in range(place.validators):
         with (place.node(index) / CONFIG_NAME).open("a", encoding="utf-8") as file:
             file.write(f"\n[consensus]\nheartbeat_ms = {1000 * place.options.heartbeat_s}\n")
+
+
+def allow_origins(place: Place) -> None:
+    """Name in every node's configuration the web pages that may call it."""
+    for index in range(place.validators):
+        path = place.node(index) / CONFIG_NAME
+        text = path.read_text(encoding="utf-8")
+        allowed = f"cors_origins = {json.dumps(place.options.cors_origins)}"
+        path.write_text(text.replace("cors_origins = []", allowed), encoding="utf-8")
 
 
 def genesis_content(place: Place) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from agents.configuration import HOUSEHOLD_CONFIG, OPERATOR_CONFIG
 from agents.errors import AgentError
 from agents.journal import JOURNAL_NAME, Started, lines_of
 from devnet.auditors import devnet_auditors
-from devnet.layout import Place, init_command, set_heartbeat, unlock_accounts, write_devnet
+from devnet.layout import Place, allow_origins, init_command, set_heartbeat, unlock_accounts, write_devnet
 from devnet.processes import DevnetError, Processes, check_ports, gridpact, running, stop_all
 from devnet.report import Report, make_report, print_report
 from devnet.street import MarketDay, read_household, read_market, recorded
@@ -105,6 +105,8 @@ class Devnet:
             unlock_accounts(place)
         if place.options.heartbeat_s:
             set_heartbeat(place)
+        if place.options.cors_origins:
+            allow_origins(place)
         for index in range(place.validators):
             self.start_node(index)
         self._wait("the nodes' RPC", lambda: all(height_of(place.rpc(i)) is not None for i in range(place.validators)))

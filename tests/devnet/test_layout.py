@@ -14,7 +14,16 @@ from agents.profiles import DataDirectory
 from contracts.tariffs import PRESETS
 from devnet.accounts import MNEMONIC_BALANCE_WEI, PASSPHRASE, derived_key, mnemonic_addresses
 from devnet.auditors import devnet_auditors
-from devnet.layout import CHAIN_ID, MAX_RPC_PORT, Options, Place, genesis_content, unlock_accounts, write_devnet
+from devnet.layout import (
+    CHAIN_ID,
+    MAX_RPC_PORT,
+    Options,
+    Place,
+    allow_origins,
+    genesis_content,
+    unlock_accounts,
+    write_devnet,
+)
 from devnet.scenario import DATA, find_scenario, load_scenario
 from node.application import make_genesis
 from node.config import CONFIG_NAME, load_config, render_config
@@ -112,8 +121,8 @@ def test_a_bare_chain_has_no_agents_and_keeps_the_wall_clock(tmp_path: Path) -> 
         assert sorted(path.name for path in place.household(index).iterdir()) == ["household-key.json", "passphrase"]
 
 
-def test_unlocked_accounts_are_the_mnemonics_and_any_account_may_send(tmp_path: Path) -> None:
-    options = Options(rpc_port=9_000, market=False, unlock=True)
+def test_unlocked_accounts_are_the_mnemonics_any_account_and_named_pages_may_send(tmp_path: Path) -> None:
+    options = Options(rpc_port=9_000, market=False, unlock=True, cors_origins=('http://a"b', "https://*.example"))
     place = Place(tmp_path / "devnet", load_scenario(find_scenario("street")), options)
     write_devnet(place)
     genesis = load_genesis(place.genesis)
@@ -124,11 +133,13 @@ def test_unlocked_accounts_are_the_mnemonics_and_any_account_may_send(tmp_path: 
         place.node(index).mkdir()
         (place.node(index) / CONFIG_NAME).write_text(configured)
     unlock_accounts(place)
+    allow_origins(place)
     for index in range(place.validators):
         path = place.node(index) / CONFIG_NAME
         config, rules = load_config(path), RuleBook(genesis.content["rules"], genesis.chain_id).rules_at(0)
         wallet = open_wallet(path, config.keystores, config.keystores_passphrase_file, rules)
         assert list(wallet.addresses) == mnemonic_addresses()
+        assert config.rpc.cors_origins == options.cors_origins
 
 
 @pytest.mark.parametrize("rpc_port", [8545, MAX_RPC_PORT])
