@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from node.keys import public_node_key
 from node.log import COMPONENTS, LEVELS
-from node.parsing import ConfigError, Table, parse_hex
+from node.parsing import Table, parse_hex, read_toml
 from node.pool_config import PoolLimits, read_pool
 from node.rpc.settings import LOOPBACK, OPEN_NAMESPACES, RpcConfig, read_settings
 
@@ -91,14 +90,8 @@ def load_config(path: Path) -> NodeConfig:
     Raises:
         ConfigError: naming the file, the key and what was expected.
     """
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(path, "", f"a readable file ({error.strerror})") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(path, "", f"TOML in UTF-8 ({error})") from None
     base = path.parent.resolve()
-    top = Table(path, "", content)
+    top = read_toml(path)
     node, p2p, rpc, log = top.table("node"), top.table("p2p"), top.table("rpc"), top.table("log", {})
     sync, snapshot, execution = top.table("sync", {}), top.table("snapshot", {}), top.table("execution", {})
     state, accounts, pool = top.table("state", {}), top.table("accounts", {}), top.table("pool", {})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -145,3 +146,18 @@ def parse_endpoint(text: str, error: Callable[[str], Exception]) -> tuple[str, i
     if not separator or not host or not port.isdecimal() or int(port) > 65535:
         raise error(f"HOST:PORT with a port from 0 to 65535, found {text!r}")
     return host, int(port)
+
+
+def read_toml(path: Path) -> Table:
+    """Return the top table of a TOML file.
+
+    Raises:
+        ConfigError: it cannot be read, or is no TOML.
+    """
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(path, "", f"a readable file ({error.strerror})") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(path, "", f"TOML in UTF-8 ({error})") from None
+    return Table(path, "", content)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import json
-import tomllib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from pathlib import Path
 
 from consensus.types import Domain
 from node.errors import GridpactError
-from node.parsing import ConfigError, Table
+from node.parsing import read_toml
 
 SIGNER_CONFIG = "signer.toml"
 VOTES_NAME = "votes"
@@ -44,14 +43,8 @@ def load_signer_config(path: Path) -> SignerConfig:
     Raises:
         ConfigError: naming the file, the key and what was expected.
     """
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(path, "", f"a readable file ({error.strerror})") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(path, "", f"TOML in UTF-8 ({error})") from None
     base = path.parent.resolve()
-    top = Table(path, "", content)
+    top = read_toml(path)
     signer, chain = top.table("signer"), top.table("chain")
     passphrase_file = signer.text("passphrase_file", "")
     uids = signer.value("uids", list, "a list of user ids") if signer.has("uids") else []
