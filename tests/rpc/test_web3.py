@@ -160,7 +160,7 @@ def test_state_is_read_at_any_height(w3: Any, token: Any) -> None:
     assert int.from_bytes(w3.eth.get_storage_at(token.address, 2)) == 1_000
     history = w3.eth.fee_history(4, "latest", [10, 50])
     assert set(history["baseFeePerGas"]) == {0}
-    assert history["reward"][0] == [0, 0]
+    assert {len(row) for row in history["reward"]} == {2}
 
 
 def test_a_custom_error_arrives_with_its_data(w3: Any, token: Any) -> None:

@@ -45,10 +45,6 @@ CONTRACTS: dict[str, Any] = {
 }
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "asyncio: a coroutine of web3.py's tests")
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Expect of gridpact exactly the failures that are explained, in place of those that web3.py expects of geth."""
     here = Path(__file__).parent
