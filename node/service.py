@@ -74,7 +74,7 @@ from node.restore import is_marked, open_log, unmark
 from node.rpc.server import RpcServer
 from node.rules import RuleBook
 from node.signer.holder import KeyHolder, NodeSigner
-from node.signer.remote import RemoteSigner
+from node.signer.remote import RemoteSigner, await_signer
 from node.snapshot.shelf import Shelf, Snapshotter
 from node.storage import Store
 from node.sync.follower import Follower
@@ -494,6 +494,8 @@ async def serve(config: NodeConfig, kind: type[Validator] = Validator) -> None:
         GridpactError: what a person has to put right before it can run.
     """
     genesis = load_genesis(config.genesis)
+    if isinstance(config.key, SignerAddress):
+        await await_signer(config.key.socket)
     seed = load_key(config.key, read_passphrase(config.passphrase_file)) if isinstance(config.key, Path) else b""
     validator = kind(config, genesis, seed)
     settle_heap()

@@ -37,6 +37,7 @@ from node.signer.frames import (
 )
 
 ANSWER_S = 1.0  # for a signature: far above what a disk needs to sync, far below a view timeout
+START_S = 30.0  # a machine that boots starts signer and node at once
 BACKOFF_FIRST_S = 0.1
 BACKOFF_LAST_S = 10.0
 STEADY_S = 30.0  # a connection that lasted as long was a good one: the next attempt comes soon
@@ -221,6 +222,25 @@ def greet(path: Path) -> Hello:
             return read_hello(fields)
         except (OSError, InvalidSignerFrame) as error:
             raise SignerAway(path, _reason(error)) from None
+
+
+async def await_signer(path: Path, wait_s: float = START_S) -> Hello:
+    """Wait until a signer answers, and return what it says of itself.
+
+    Raises:
+        SignerAway: it has not answered for so long.
+    """
+    until, told = time.monotonic() + wait_s, False
+    while True:
+        try:
+            return await asyncio.to_thread(greet, path)
+        except SignerAway as error:
+            if time.monotonic() >= until:
+                raise
+            if not told:
+                log.warning("waiting for the signer", extra={"reason": error.reason, "seconds": wait_s})
+            told = True
+        await asyncio.sleep(BACKOFF_FIRST_S)
 
 
 def _exchange(connection: socket.socket, kind: Kind, *fields: Any) -> tuple[int, list[Any]]:

@@ -105,6 +105,20 @@ def test_everything_that_a_node_key_signs_comes_over_the_socket(address: SignerA
     signer.hang_up()
 
 
+def test_a_node_waits_for_a_signer_that_starts_beside_it(tmp_path: Path) -> None:
+    async def started_before(wait_s: float) -> bytes:
+        return (await remote.await_signer(tmp_path / "socket", wait_s)).node_key
+
+    with pytest.raises(SignerAway, match="No such file"):
+        asyncio.run(started_before(0.0))
+    found: list[bytes] = []
+    waiting = threading.Thread(target=lambda: found.append(asyncio.run(started_before(BOUND_S))))
+    waiting.start()
+    with serving(tmp_path):
+        waiting.join(BOUND_S)
+    assert found == [KEY]
+
+
 def test_the_socket_is_its_owners_alone(address: SignerAddress) -> None:
     assert address.socket.stat().st_mode & 0o777 == 0o600
 
