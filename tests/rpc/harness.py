@@ -195,8 +195,16 @@ class RunningNode:
         return answer["error"]
 
     def close(self) -> None:
-        """Stop the server, the loop and the database."""
-        self.run(self.server.close())
+        """Stop the server, what is left of its connections, the loop and the database."""
+
+        async def end() -> None:
+            await self.server.close()
+            left = asyncio.all_tasks() - {asyncio.current_task()}  # as asyncio.Runner does for a node
+            for task in left:
+                task.cancel()
+            await asyncio.gather(*left, return_exceptions=True)
+
+        self.run(end())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
         self._loop.close()
