@@ -43,12 +43,18 @@ class Context:
         """The chain's id, as in EIP-155."""
         return self.backend.rule_book.rules_at(0).chain_id
 
+    def recent(self, height: int) -> BlockData | None:
+        """Return one of the newest blocks, which are kept decoded: older ones never take their places."""
+        with self.backend.store.read() as view:
+            if not view.head_height - CACHED_BLOCKS < height <= view.head_height:
+                return None
+            return self.blocks.read(view, height)
+
     async def block(self, ref: BlockRef) -> BlockData | None:
         """Return a committed block, None if there is none; a recent one at once, an old one from a reader."""
         with self.backend.store.read() as view:
             height = find_height(view, ref)
-            if height is None:
-                return None
-            if height > view.head_height - CACHED_BLOCKS:  # decoded once: older ones never take their places
-                return self.blocks.read(view, height)
-        return await self.reads.run(read_block, height)
+        if height is None:
+            return None
+        found = self.recent(height)
+        return await self.reads.run(read_block, height) if found is None else found

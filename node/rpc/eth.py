@@ -202,9 +202,9 @@ async def transaction_receipt(context: Context, transaction_hash: bytes) -> Json
         place = view.locate(transaction_hash)
     if place is None:
         return None
-    block = await context.block(place[0])
-    if block is None or block.light:
-        return None if block is None else receipt_json(block, place[1])
+    block = context.recent(place[0])
+    if block is not None and block.light:
+        return receipt_json(block, place[1])
     return await context.reads.render(render_receipt, *place)
 
 
